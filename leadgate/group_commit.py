@@ -1,0 +1,123 @@
+"""Group commit: everybody waiting when the writer is free goes into one batch.
+
+A queue in front of one `run(batch)` on one thread. There is no timer: the first item
+starts a batch at once, and whatever arrives while it runs is the next batch, so
+batches grow with the load and nobody waits for company. It knows no SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class QueueFullError(Exception):
+    """The queue holds as many items as it may. Nothing was taken; try again later."""
+
+
+class ClosedError(Exception):
+    """The queue takes nothing more: the process is stopping."""
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Runs items in batches on a thread of its own, in the order they came.
+
+    `run(batch)` returns one result for each item, in order, and stores all of the
+    batch or nothing; a result that is an exception is raised to that item's caller. If
+    `run` raises, the batch is run again item by item, so that one bad item fails alone.
+
+    Use it as an async context manager: leaving it finishes what is queued.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        *,
+        queue_limit: int = 10_000,
+        batch_limit: int = 500,
+    ) -> None:
+        self._run = run
+        self._queue_limit = queue_limit
+        self._batch_limit = batch_limit
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="group-commit")
+
+    async def __aenter__(self) -> GroupCommit[Item, Result]:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    @property
+    def queued(self) -> int:
+        """Items that wait for a batch."""
+        return len(self._waiting)
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Queues one item; the future ends when its batch has been committed.
+
+        A caller that cancels the future does not stop the item: it is stored all the
+        same. Raises `QueueFullError` or `ClosedError`, and then nothing was queued.
+        """
+        return self.submit_many((item,))[0]
+
+    def submit_many(self, items: Sequence[Item]) -> list[asyncio.Future[Result]]:
+        """Queues several items, all or none of them; they may fall into two batches."""
+        entries = [(item, self._loop.create_future()) for item in items]
+        with self._wake:
+            if self._closing:
+                raise ClosedError
+            if len(self._waiting) + len(entries) > self._queue_limit:
+                raise QueueFullError
+            self._waiting.extend(entries)
+            self._wake.notify()
+        return [future for _, future in entries]
+
+    def _work(self) -> None:
+        while batch := self._take():
+            items = [item for item, _ in batch]
+            futures = [future for _, future in batch]
+            self._loop.call_soon_threadsafe(_answer, futures, self._results(items))
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        """Waits for items and takes a batch of them; empty once closed and drained."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting or self._closing)
+            count = min(len(self._waiting), self._batch_limit)
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _results(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        try:
+            return self._run(items)
+        except Exception as error:
+            # Whatever broke the batch may be one item's: run alone, the others survive.
+            if len(items) == 1:
+                return [error]
+            return [self._results([item])[0] for item in items]
+
+
+def _answer(
+    futures: Sequence[asyncio.Future[Result]], results: Sequence[Result | Exception]
+) -> None:
+    for future, result in zip(futures, results, strict=True):
+        # A caller that hung up has cancelled its future: to set it would raise
+        # InvalidStateError here and leave every later caller of the batch waiting.
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

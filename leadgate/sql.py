@@ -1,0 +1,113 @@
+"""Databases of the services: open, lock, tune and migrate. It knows no table.
+
+SQLite is for one process: one connection writes and owns the checkpoints (SQLite
+before 3.51.3 can corrupt a database whose log two connections reset at once, see
+https://sqlite.org/wal.html#walresetbug), others may only read. `synchronous=FULL`, so
+that a commit is on disk when it returns.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.pool import StaticPool
+
+from leadgate.process import ExitCode, Refusal
+
+_WRITER_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "cache_size=-16384",  # KiB
+    "wal_autocheckpoint=4000",  # pages: about 16 MB between checkpoints
+)
+_READER_PRAGMAS = ("query_only=ON", "cache_size=-8192")
+
+
+class DatabaseHeldError(Refusal):
+    """Another process holds the database."""
+
+    exit_code = ExitCode.HELD
+
+
+class DatabaseUrlError(Refusal):
+    """The database URL cannot be used."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+def database_file(url: str) -> Path:
+    """The file of a `sqlite:///path` URL. Raises `DatabaseUrlError` for any other."""
+    try:
+        parsed = make_url(url)
+    except Exception:
+        raise DatabaseUrlError("the database URL cannot be read; use sqlite:///FILE") from None
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise DatabaseUrlError(
+            f"databases of kind {parsed.get_backend_name()!r} are not served; use sqlite:///FILE"
+        )
+    return Path(parsed.database)
+
+
+@contextmanager
+def held(file: Path) -> Iterator[None]:
+    """Holds the database for this process, through `<file>.lock`, until the block ends.
+
+    The system drops the lock with the process, however it dies. Raises
+    `DatabaseHeldError` at once if another process has it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{file}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DatabaseHeldError(
+                f"{file} is in use by another process; stop it, or name another database"
+            ) from None
+        yield
+
+
+def open_writer(file: Path) -> Engine:
+    """Opens the one connection that writes; it may move between threads, not be shared."""
+    return _engine(file, _WRITER_PRAGMAS)
+
+
+def open_reader(file: Path) -> Engine:
+    """Opens a connection that only reads: it sees what is committed, and never waits."""
+    return _engine(file, _READER_PRAGMAS)
+
+
+def migrate(engine: Engine, migrations: Path) -> None:
+    """Brings the schema to the newest revision in the folder `migrations`."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _engine(file: Path, pragmas: tuple[str, ...]) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)),
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30},
+    )
+
+    @event.listens_for(engine, "connect")
+    def tune(connection: Any, _: Any) -> None:
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # The driver's own transaction control is off: it would commit around DDL.
+        connection.exec_driver_sql("BEGIN")
+
+    return engine

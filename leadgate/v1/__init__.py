@@ -1,0 +1,1 @@
+"""The wire contract, generated from protos/leadgate/v1 by scripts/gen_protos.py."""
