@@ -9,14 +9,15 @@ that a commit is on disk when it returns.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, ClauseElement, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import StaticPool
 
 from leadgate.process import ExitCode, Refusal
@@ -111,3 +112,38 @@ def _engine(file: Path, pragmas: tuple[str, ...]) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+class Prepared:
+    """A SQLAlchemy Core statement, compiled once and run on the driver's own cursor.
+
+    For the statements that every lead pays for: the driver runs them in a few
+    microseconds, where a Core execution costs fifty. Values are bound as they are, so
+    columns must be plain integers, text or bytes.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+        self.sql = str(compiled)
+        self.names = tuple(compiled.positiontup or ())
+
+    def one(self, cursor: Any, **values: Any) -> Any:
+        """Runs it and returns the first row, or None."""
+        return cursor.execute(self.sql, [values[name] for name in self.names]).fetchone()
+
+    def all(self, cursor: Any, **values: Any) -> list[Any]:
+        """Runs it and returns every row."""
+        rows: list[Any] = cursor.execute(self.sql, [values[name] for name in self.names]).fetchall()
+        return rows
+
+    def run(self, cursor: Any, **values: Any) -> int:
+        """Runs it and returns how many rows it changed."""
+        return int(cursor.execute(self.sql, [values[name] for name in self.names]).rowcount)
+
+    def insert(self, cursor: Any, **values: Any) -> int:
+        """Runs an INSERT and returns the key of the new row."""
+        return int(cursor.execute(self.sql, [values[name] for name in self.names]).lastrowid)
+
+    def many(self, cursor: Any, rows: Iterable[Sequence[Any]]) -> int:
+        """Runs it for each row, whose values stand in the order of `names`."""
+        return int(cursor.executemany(self.sql, rows).rowcount)

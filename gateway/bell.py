@@ -1,0 +1,38 @@
+"""Wakes those who wait for something to happen in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
+
+EVENTS = "events"
+"""The topic that rings when an event was committed."""
+
+
+class Bell:
+    """A bell for each topic: a buyer's key (something fell due) or `EVENTS`.
+
+    Waiters read the ledger first and wait only then; a ring that comes between the two
+    is kept in their event, so none is missed. All calls on the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: defaultdict[Hashable, set[asyncio.Event]] = defaultdict(set)
+
+    @contextmanager
+    def listen(self, topic: Hashable) -> Iterator[asyncio.Event]:
+        """Gives an event that each ring of the topic sets; the listener clears it."""
+        event = asyncio.Event()
+        self._listeners[topic].add(event)
+        try:
+            yield event
+        finally:
+            self._listeners[topic].discard(event)
+
+    def ring(self, topics: Iterable[Hashable]) -> None:
+        """Sets the events of everyone who listens to one of the topics."""
+        for topic in topics:
+            for event in self._listeners.get(topic, ()):
+                event.set()

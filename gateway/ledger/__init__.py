@@ -1,0 +1,1 @@
+"""The ledger: the gateway's durable memory, in SQL, behind `SqlLedger`."""

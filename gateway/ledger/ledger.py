@@ -1,0 +1,158 @@
+"""SqlLedger: one file, one writer, commits shared by everybody who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import func, select
+
+from gateway.bell import Bell
+from gateway.errors import GatewayError, OverloadedError, StoppingError
+from gateway.ledger import market as market_rows
+from gateway.ledger.tables import leads
+from gateway.market import Market
+from leadgate import sql
+from leadgate.group_commit import ClosedError, GroupCommit, QueueFullError
+
+T = TypeVar("T")
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+_LAST_ACCEPT = sql.Prepared(
+    select(leads.c.accept_time).where(
+        leads.c.lead_key == select(func.max(leads.c.lead_key)).scalar_subquery()
+    )
+)
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 in UTC."""
+    return time.time_ns() // 1000
+
+
+class Transaction:
+    """What an operation works with while its batch commits.
+
+    Attributes:
+        cursor: the driver's cursor, inside the transaction.
+        now: the time of the commit in microseconds; never before an earlier commit's.
+        market: the market as it stands; an operation may replace it.
+        rings: what to ring once committed: keys of buyers with something due, `EVENTS`.
+    """
+
+    def __init__(self, cursor: Any, now: int, market: Market) -> None:
+        self.cursor = cursor
+        self.now = now
+        self.market = market
+        self.rings: set[Hashable] = set()
+
+
+Operation = Callable[[Transaction], Any]
+
+
+class SqlLedger:
+    """The gateway's memory in one SQLite file, held by this process alone.
+
+    Operations are functions of a `Transaction`. They run on one thread in the order they
+    came, many in one commit, so each sees what those before it did. An operation that
+    refuses raises `GatewayError` before it writes anything; any other exception rolls
+    the batch back, and its operations are run again one by one.
+    """
+
+    def __init__(self, bell: Bell, clock: Callable[[], int] = wall_clock) -> None:
+        self.bell = bell
+        self._clock = clock
+        self._last = 0
+
+    @asynccontextmanager
+    async def opened(self, url: str) -> AsyncIterator[SqlLedger]:
+        """Locks, opens and migrates the file; leaving finishes what is queued and closes.
+
+        Raises `DatabaseUrlError` and `DatabaseHeldError` (both end the start-up).
+        """
+        file = sql.database_file(url)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(sql.held(file))
+            writer = sql.open_writer(file)
+            stack.callback(writer.dispose)
+            sql.migrate(writer, MIGRATIONS)
+            self._connection: Any = writer.raw_connection().driver_connection
+            self._market = market_rows.load(self._connection.cursor())
+            row = _LAST_ACCEPT.one(self._connection.cursor())
+            self._last = row[0] if row else 0
+            reader = sql.open_reader(file)
+            stack.callback(reader.dispose)
+            self._reading: Any = reader.raw_connection().driver_connection
+            self._readers = stack.enter_context(ThreadPoolExecutor(1, "ledger-read"))
+            self._loop = asyncio.get_running_loop()
+            self._commits = await stack.enter_async_context(GroupCommit(self._run))
+            yield self
+
+    @property
+    def market(self) -> Market:
+        """The market as last committed."""
+        return self._market
+
+    @property
+    def queued(self) -> int:
+        """Operations that wait for a commit."""
+        return self._commits.queued
+
+    def now(self) -> int:
+        """Now in microseconds, by the ledger's clock, which never runs backwards.
+
+        A clock that was set back would put new deliveries in front of older ones.
+        """
+        self._last = max(self._last, self._clock())
+        return self._last
+
+    def commit(self, operation: Callable[[Transaction], T]) -> asyncio.Future[T]:
+        """Queues an operation; the future has its result once it is on disk.
+
+        Raises `OverloadedError` or `StoppingError`, and then nothing was queued.
+        """
+        return self.commit_all((operation,))[0]
+
+    def commit_all(
+        self, operations: Sequence[Callable[[Transaction], T]]
+    ) -> list[asyncio.Future[T]]:
+        """Queues several operations, all or none; each stands for itself."""
+        try:
+            return self._commits.submit_many(operations)
+        except QueueFullError:
+            raise OverloadedError("too many writes are waiting; repeat the request") from None
+        except ClosedError:
+            raise StoppingError("the gateway is stopping; repeat the request") from None
+
+    async def read(self, query: Callable[[Any], T]) -> T:
+        """Runs `query(cursor)` on the connection that reads: it sees what is committed."""
+        return await self._loop.run_in_executor(
+            self._readers, lambda: query(self._reading.cursor())
+        )
+
+    def _run(self, operations: Sequence[Operation]) -> list[Any]:
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            transaction = Transaction(cursor, self.now(), self._market)
+            results = [_result(operation, transaction) for operation in operations]
+            cursor.execute("COMMIT")
+        except BaseException:
+            self._connection.rollback()
+            raise
+        self._market = transaction.market
+        if transaction.rings:
+            self._loop.call_soon_threadsafe(self.bell.ring, transaction.rings)
+        return results
+
+
+def _result(operation: Operation, transaction: Transaction) -> Any:
+    try:
+        return operation(transaction)
+    except GatewayError as refusal:
+        return refusal
