@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +15,14 @@ from sqlalchemy import func, select
 
 from gateway.bell import Bell
 from gateway.errors import GatewayError, OverloadedError, StoppingError
+from gateway.intake import Accepted, Submission
 from gateway.ledger import market as market_rows
+from gateway.ledger import reports, submissions
 from gateway.ledger.tables import leads
+from gateway.ledger.transaction import Transaction
 from gateway.market import Market
+from gateway.reports import Reported
+from gateway.settlement import Report
 from leadgate import sql
 from leadgate.group_commit import ClosedError, GroupCommit, QueueFullError
 
@@ -33,23 +39,6 @@ _LAST_ACCEPT = sql.Prepared(
 def wall_clock() -> int:
     """Microseconds since 1970 in UTC."""
     return time.time_ns() // 1000
-
-
-class Transaction:
-    """What an operation works with while its batch commits.
-
-    Attributes:
-        cursor: the driver's cursor, inside the transaction.
-        now: the time of the commit in microseconds; never before an earlier commit's.
-        market: the market as it stands; an operation may replace it.
-        rings: what to ring once committed: keys of buyers with something due, `EVENTS`.
-    """
-
-    def __init__(self, cursor: Any, now: int, market: Market) -> None:
-        self.cursor = cursor
-        self.now = now
-        self.market = market
-        self.rings: set[Hashable] = set()
 
 
 Operation = Callable[[Transaction], Any]
@@ -128,6 +117,16 @@ class SqlLedger:
             raise OverloadedError("too many writes are waiting; repeat the request") from None
         except ClosedError:
             raise StoppingError("the gateway is stopping; repeat the request") from None
+
+    def accept(self, items: Sequence[Submission]) -> list[asyncio.Future[Accepted]]:
+        """Decides and stores submissions; see `gateway.intake.Ledger`."""
+        return self.commit_all([partial(submissions.accept, submission=item) for item in items])
+
+    def settle(self, buyer_id: str, items: Sequence[Report]) -> list[asyncio.Future[Reported]]:
+        """Judges and stores reports; see `gateway.reports.Ledger`."""
+        return self.commit_all(
+            [partial(reports.settle, buyer_id=buyer_id, report=item) for item in items]
+        )
 
     async def read(self, query: Callable[[Any], T]) -> T:
         """Runs `query(cursor)` on the connection that reads: it sees what is committed."""

@@ -1,0 +1,64 @@
+"""Whether a recipient may get a lead: decided once, from stored facts. Pure.
+
+The facts are read inside the transaction that stores the answer. Decided outside it,
+two submissions of one CDR for two persons could both pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why a recipient does not get a lead: the reason of a REJECTED delivery."""
+
+    GENERATOR_PAUSED = "GENERATOR_PAUSED"
+    BUYER_PAUSED = "BUYER_PAUSED"
+    NO_EVIDENCE = "NO_EVIDENCE"
+    SHARE_EXPIRED = "SHARE_EXPIRED"
+    CDR_REUSED = "CDR_REUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a lead is about: 16 bytes of an HMAC of phone and of email, or empty bytes."""
+
+    phone: bytes
+    email: bytes
+
+    def is_other_than(self, phone: bytes, email: bytes) -> bool:
+        """Whether neither phone nor email is the same; what is missing is never the same."""
+        same_phone = self.phone != b"" and self.phone == phone
+        same_email = self.email != b"" and self.email == email
+        return not same_phone and not same_email
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the ledger knows when one recipient is decided. Times in microseconds."""
+
+    now: int
+    generator_paused: bool
+    buyer_paused: bool
+    expire_times: tuple[int, ...]
+    """When those shares expire that say so."""
+    has_evidence: bool
+    earlier_uses: Iterable[tuple[bytes, bytes]]
+    """Phone and email of each person that any of the evidence was accepted for before."""
+
+
+def decide(facts: Facts, person: Person) -> Refusal | None:
+    """Returns why the recipient is refused, the first reason that holds, or None."""
+    if facts.generator_paused:
+        return Refusal.GENERATOR_PAUSED
+    if facts.buyer_paused:
+        return Refusal.BUYER_PAUSED
+    if not facts.has_evidence:
+        return Refusal.NO_EVIDENCE
+    if any(time <= facts.now for time in facts.expire_times):
+        return Refusal.SHARE_EXPIRED
+    if any(person.is_other_than(phone, email) for phone, email in facts.earlier_uses):
+        return Refusal.CDR_REUSED
+    return None
