@@ -1,0 +1,35 @@
+"""The whole HTTP application: routes, envelope and edge around a ledger."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from evidence.callers import Callers
+from evidence.commands import Ledger
+from evidence.errors import EvidenceError
+from evidence.http import admin, v1
+from evidence.http.envelope import Edge, ok, on_http_error, on_refusal
+
+
+def application(ledger: Ledger, callers: Callers, public_url: str) -> FastAPI:
+    """Makes the ASGI application; `public_url` is the base of the share URLs it hands out."""
+    app = FastAPI(
+        title="leadgate evidence",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={EvidenceError: on_refusal, HTTPException: on_http_error},
+    )
+    app.include_router(v1.router(v1.V1(ledger, callers, public_url)))
+    app.include_router(admin.router(admin.Admin(ledger, callers, public_url)))
+    app.get("/healthz", include_in_schema=False)(_health)
+    app.add_middleware(Edge)
+    return app
+
+
+async def _health(_: Request) -> Response:
+    """Answers while the service serves."""
+    return ok({"status": "serving"})

@@ -1,0 +1,156 @@
+"""The v1 API of the contract: claims, shares, collects, CDRs and domains of an org.
+
+The caller's org is the one of its key. Times are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from evidence import sharing
+from evidence.access import State
+from evidence.callers import Callers
+from evidence.commands import CdrView, Claim, Collect, GetCdr, Ledger, ListDomains, Share
+from evidence.errors import InvalidArgument, NotFound
+from evidence.http.body import read_object
+from evidence.http.envelope import ok
+
+BODY_LIMIT_BYTES = 4096
+
+
+class V1:
+    """The endpoints, over a ledger and the table of callers."""
+
+    def __init__(self, ledger: Ledger, callers: Callers, public_url: str) -> None:
+        self._ledger = ledger
+        self._callers = callers
+        self._public_url = public_url
+
+    async def claim(self, request: Request) -> Response:
+        """Claims a share: `data` is claimed, alreadyClaimed, cdrId, domainId, shareEventId, state.
+
+        The body may be empty, or `{"collect": false}` to save without being billed.
+        Ours: `claimed` tells whether the org has access now, so it is false, and
+        `state` pending, where the CDR was only saved; `alreadyClaimed` tells whether a
+        claim had given access before. An expired share is GONE for everybody.
+        """
+        org = self._callers.org(request.headers.get("x-api-key"))
+        collect = _collect(await read_object(request, BODY_LIMIT_BYTES))
+        token = request.path_params["token"]
+        if not sharing.is_token(token):
+            raise NotFound
+        answer = await self._ledger.write(Claim(org.number, sharing.digest(token), collect))
+        return ok(
+            {
+                "claimed": answer.state is State.COLLECTED,
+                "alreadyClaimed": answer.repeated,
+                "cdrId": answer.cdr_id,
+                "domainId": answer.domain_id,
+                "shareEventId": answer.event_id,
+                "state": answer.state,
+            }
+        )
+
+    async def share(self, request: Request) -> Response:
+        """Makes a share URL: `data` is cdrId, shareUrl, shareToken, shareExpiresAt.
+
+        `expiresInMs` is 1 ms to 2 years, 30 days without it.
+        """
+        org = self._callers.org(request.headers.get("x-api-key"))
+        expires_in_ms = _expires_in_ms(await read_object(request, BODY_LIMIT_BYTES))
+        token = sharing.mint_token()
+        cdr_id = request.path_params["cdr_id"]
+        share = Share(org.number, cdr_id, sharing.digest(token), expires_in_ms)
+        answer = await self._ledger.write(share)
+        return ok(
+            {
+                "cdrId": answer.cdr_id,
+                "shareUrl": sharing.share_url(self._public_url, token),
+                "shareToken": token,
+                "shareExpiresAt": answer.expire_ms,
+            }
+        )
+
+    async def collect(self, request: Request) -> Response:
+        """Pays for a CDR the org sees: `data` (ours) is collected, alreadyCollected, ids."""
+        org = self._callers.org(request.headers.get("x-api-key"))
+        await read_object(request, BODY_LIMIT_BYTES)
+        answer = await self._ledger.write(Collect(org.number, request.path_params["cdr_id"]))
+        return ok(
+            {
+                "collected": True,
+                "alreadyCollected": answer.repeated,
+                "cdrId": answer.cdr_id,
+                "domainId": answer.domain_id,
+            }
+        )
+
+    async def get_cdr(self, request: Request) -> Response:
+        """One CDR the org sees, saved or with access; the fields are ours."""
+        org = self._callers.org(request.headers.get("x-api-key"))
+        view = await self._ledger.read(GetCdr(org.number, request.path_params["cdr_id"]))
+        return ok(_shown(view))
+
+    async def list_domains(self, request: Request) -> Response:
+        """The org's domains: `data.domains`, each with domainId, domain, createdAt."""
+        org = self._callers.org(request.headers.get("x-api-key"))
+        found = await self._ledger.read(ListDomains(org.number))
+        return ok(
+            {
+                "domains": [
+                    {"domainId": d.domain_id, "domain": d.name, "createdAt": d.create_ms}
+                    for d in found
+                ]
+            }
+        )
+
+
+def router(v1: V1) -> APIRouter:
+    """The paths of the v1 API."""
+    routes = APIRouter(tags=["v1"])
+    routes.post("/v1/shares/{token}")(v1.claim)
+    routes.post("/v1/cdrs/{cdr_id}/share")(v1.share)
+    routes.post("/v1/cdrs/{cdr_id}/collect")(v1.collect)
+    routes.get("/v1/cdrs/{cdr_id}")(v1.get_cdr)
+    routes.get("/v1/domains")(v1.list_domains)
+    return routes
+
+
+def _collect(body: dict[str, Any]) -> bool:
+    collect = body.get("collect", True)
+    if not isinstance(collect, bool):
+        raise InvalidArgument("collect: must be true or false")
+    return collect
+
+
+def _expires_in_ms(body: dict[str, Any]) -> int:
+    value = body.get("expiresInMs", sharing.DEFAULT_EXPIRY_MS)
+    if type(value) is not int or not 1 <= value <= sharing.MAX_EXPIRY_MS:
+        raise InvalidArgument(
+            f"expiresInMs: must be a whole number from 1 to {sharing.MAX_EXPIRY_MS}"
+        )
+    return value
+
+
+def _shown(view: CdrView) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "cdrId": view.cdr.cdr_id,
+        "domainId": view.domain_id,
+        "domain": view.domain,
+        "createdAt": view.create_ms,
+        "packageId": view.cdr.package_id,
+        "customMetadata": view.cdr.custom,
+        "disclosures": view.cdr.disclosures,
+        "state": view.state,
+        # An invalidated CDR is answered as CDR_INVALID, never with `false` here.
+        "valid": True,
+    }
+    if view.cdr.capture_ms is not None:
+        shown["captureTime"] = view.cdr.capture_ms
+    if view.owned:
+        # A sub-group's name can say who else bought the lead: the owner's eyes only.
+        shown["subGroupIds"] = view.cdr.sub_group_ids
+    return shown

@@ -1,0 +1,1 @@
+"""The evidence ledger in SQL: tables, writes in group commits, reads beside them."""

@@ -1,0 +1,106 @@
+"""`SqlLedger`: the ledger in SQLite, written by one thread and read by another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Connection, Engine
+
+from evidence.clock import Clock
+from evidence.commands import Answer, Claim, Collect, Command, Query, Share
+from evidence.errors import EvidenceError, Overloaded
+from evidence.ledger.operations import operate
+from evidence.ledger.reads import answer
+from evidence.ledger.rights import Rights
+from leadgate.group_commit import GroupCommit, QueueFullError
+from leadgate.sql import database_file, held, migrate, open_reader, open_writer
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class SqlLedger:
+    """The ledger: `write` answers once its commit is on disk, `read` sees every commit.
+
+    Both group those who wait into one transaction. Raises `Overloaded` where too many
+    wait already; then nothing was stored.
+    """
+
+    def __init__(self, writes: GroupCommit[Any, Any], reads: GroupCommit[Any, Any]) -> None:
+        self._writes = writes
+        self._reads = reads
+
+    async def write(self, command: Command[Answer]) -> Answer:
+        """Commits one command and answers it; raises what it was refused with."""
+        return cast("Answer", await _queued(self._writes, command))
+
+    async def read(self, query: Query[Answer]) -> Answer:
+        """Answers one query; raises what it was refused with."""
+        return cast("Answer", await _queued(self._reads, query))
+
+
+@asynccontextmanager
+async def opened(url: str, clock: Clock) -> AsyncIterator[SqlLedger]:
+    """Holds the database, migrates it and serves it; leaving finishes what is queued.
+
+    Raises `DatabaseHeldError` or `DatabaseUrlError`.
+    """
+    file = database_file(url)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(held(file))
+        writer = open_writer(file)
+        stack.callback(writer.dispose)
+        migrate(writer, _MIGRATIONS)
+        reader = open_reader(file)
+        stack.callback(reader.dispose)
+        reads = await stack.enter_async_context(_reading(reader))
+        writes = await stack.enter_async_context(_writing(writer, clock))
+        yield SqlLedger(writes, reads)
+
+
+def _writing(engine: Engine, clock: Clock) -> GroupCommit[Any, Any]:
+    def run(batch: Sequence[Command[Any]]) -> Sequence[Any]:
+        with engine.begin() as connection:
+            return _commands_done(connection, batch, clock())
+
+    return GroupCommit(run)
+
+
+def _reading(engine: Engine) -> GroupCommit[Any, Any]:
+    def run(batch: Sequence[Query[Any]]) -> Sequence[Any]:
+        with engine.begin() as connection:
+            return answer(connection, batch)
+
+    return GroupCommit(run)
+
+
+def _commands_done(connection: Connection, batch: Sequence[Command[Any]], now_ms: int) -> list[Any]:
+    """Does every command, in order, with its answer or the error to raise.
+
+    The facts for claims, shares and collects are read before any operation writes.
+    That is the order in which they came, too: nobody can claim what has not been
+    answered yet, and an invalidation beside a claim may come first or second.
+    """
+    deeds = [command for command in batch if isinstance(command, Claim | Share | Collect)]
+    rights = Rights(connection, deeds, now_ms)
+    answers = [_done(connection, rights, command, now_ms) for command in batch]
+    rights.store()
+    return answers
+
+
+def _done(connection: Connection, rights: Rights, command: Any, now_ms: int) -> Any:
+    try:
+        if isinstance(command, Claim | Share | Collect):
+            return rights.judge(command)
+        return operate(connection, command, now_ms)
+    except EvidenceError as refusal:
+        return refusal
+
+
+async def _queued(queue: GroupCommit[Any, Any], item: object) -> Any:
+    try:
+        return await queue.submit(item)
+    except QueueFullError:
+        raise Overloaded from None

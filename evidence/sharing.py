@@ -1,0 +1,43 @@
+"""Shares: their tokens, how long they last, and the id of the event a claim makes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from datetime import timedelta
+
+DEFAULT_EXPIRY_MS = int(timedelta(days=30).total_seconds() * 1000)
+MAX_EXPIRY_MS = int(timedelta(days=2 * 365).total_seconds() * 1000)
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}", re.ASCII)
+
+
+def mint_token() -> str:
+    """Makes a share token: 192 bits from the system's generator, safe in a path."""
+    return secrets.token_urlsafe(24)
+
+
+def is_token(text: str) -> bool:
+    """Whether this has the form of a token."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def digest(token: str) -> bytes:
+    """SHA-256 of a token: all that is stored of it."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def share_url(public_url: str, token: str) -> str:
+    """The address a buyer claims at. It is a credential: never log it."""
+    return f"{public_url}/v1/shares/{token}"
+
+
+def event_id(token_digest: bytes, org: int) -> str:
+    """The id of the share event that this org's claim of this share makes.
+
+    It is derived, so a claim that is judged twice (a batch run again, an own share
+    that leaves no trace) has the same id both times. It tells nothing of the token.
+    """
+    origin = b"share-event:%d:" % org + token_digest
+    return f"se_{hashlib.sha256(origin).hexdigest()[:24]}"
