@@ -92,9 +92,7 @@ class Intake:
         self._person_key = person_key
         self._phone_region = phone_region
 
-    def submit(
-        self, generator_id: str, request: SubmitLeadRequest
-    ) -> asyncio.Future[Accepted]:
+    def submit(self, generator_id: str, request: SubmitLeadRequest) -> asyncio.Future[Accepted]:
         """Checks a submission and queues it. The request is the intake's from now on.
 
         Raises `InvalidRequestError` with every violation, or `OverloadedError`; the

@@ -114,6 +114,17 @@ def _engine(file: Path, pragmas: tuple[str, ...]) -> Engine:
     return engine
 
 
+def fetch(cursor: Any, statement: ClauseElement) -> list[Any]:
+    """Compiles and runs a statement that is put together anew each time; every row."""
+    compiled = statement.compile(
+        dialect=sqlite.dialect(paramstyle="qmark"), compile_kwargs={"render_postcompile": True}
+    )
+    parameters = compiled.construct_params()
+    values = [parameters[name] for name in compiled.positiontup or ()]
+    rows: list[Any] = cursor.execute(str(compiled), values).fetchall()
+    return rows
+
+
 class Prepared:
     """A SQLAlchemy Core statement, compiled once and run on the driver's own cursor.
 

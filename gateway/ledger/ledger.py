@@ -17,12 +17,13 @@ from gateway.bell import Bell
 from gateway.errors import GatewayError, OverloadedError, StoppingError
 from gateway.intake import Accepted, Submission
 from gateway.ledger import market as market_rows
-from gateway.ledger import reports, submissions
+from gateway.ledger import reads, reports, submissions
 from gateway.ledger.tables import leads
 from gateway.ledger.transaction import Transaction
 from gateway.market import Market
 from gateway.reports import Reported
 from gateway.settlement import Report
+from gateway.timeline import DeliveryView, EventView, Filter, LeadView, Place
 from leadgate import sql
 from leadgate.group_commit import ClosedError, GroupCommit, QueueFullError
 
@@ -128,6 +129,44 @@ class SqlLedger:
             [partial(reports.settle, buyer_id=buyer_id, report=item) for item in items]
         )
 
+    async def find_lead(self, lead_id: bytes, generator_id: str) -> LeadView | None:
+        """See `gateway.timeline.Ledger`, as of the four that follow."""
+        return await self.read(
+            lambda cursor: reads.find_lead(cursor, self._market, lead_id, generator_id)
+        )
+
+    async def find_delivery(self, lead_id: bytes, buyer_id: str) -> DeliveryView | None:
+        """A delivery with its events."""
+        return await self.read(
+            lambda cursor: reads.find_delivery(cursor, self._market, lead_id, buyer_id)
+        )
+
+    async def list_leads(self, matching: Filter, before: int, count: int) -> list[LeadView]:
+        """Leads, newest first."""
+        return await self.read(
+            lambda cursor: reads.list_leads(cursor, self._market, matching, before, count)
+        )
+
+    async def list_deliveries(
+        self, matching: Filter, before: tuple[int, int], count: int
+    ) -> list[DeliveryView]:
+        """Deliveries, newest lead first."""
+        return await self.read(
+            lambda cursor: reads.list_deliveries(cursor, self._market, matching, before, count)
+        )
+
+    async def events_after(
+        self, place: Place, matching: Filter, count: int
+    ) -> tuple[list[EventView], Place]:
+        """Events behind a place."""
+        return await self.read(
+            lambda cursor: reads.events_after(cursor, self._market, place, matching, count)
+        )
+
+    async def last_event(self) -> Place:
+        """The place behind the newest event."""
+        return await self.read(reads.last_event)
+
     async def read(self, query: Callable[[Any], T]) -> T:
         """Runs `query(cursor)` on the connection that reads: it sees what is committed."""
         return await self._loop.run_in_executor(
@@ -136,15 +175,18 @@ class SqlLedger:
 
     def _run(self, operations: Sequence[Operation]) -> list[Any]:
         cursor = self._connection.cursor()
+        market = self._market
         cursor.execute("BEGIN IMMEDIATE")
         try:
-            transaction = Transaction(cursor, self.now(), self._market)
+            transaction = Transaction(cursor, self.now(), market)
             results = [_result(operation, transaction) for operation in operations]
+            # Before the commit: who reads right behind it must know every buyer it names.
+            self._market = transaction.market
             cursor.execute("COMMIT")
         except BaseException:
+            self._market = market
             self._connection.rollback()
             raise
-        self._market = transaction.market
         if transaction.rings:
             self._loop.call_soon_threadsafe(self.bell.ring, transaction.rings)
         return results

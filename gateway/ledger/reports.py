@@ -13,7 +13,13 @@ from sqlalchemy.dialects import sqlite
 from gateway import retry
 from gateway.bell import EVENTS
 from gateway.delivery import DeliveryKey, EventKind, State
-from gateway.errors import GatewayError, InvalidRequestError, NotFoundError, PreconditionError, Violation
+from gateway.errors import (
+    GatewayError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionError,
+    Violation,
+)
 from gateway.ledger.tables import deliveries, events, leads, receipts
 from gateway.ledger.transaction import Transaction
 from gateway.reports import Reported
@@ -59,8 +65,16 @@ _ADD_EVENT = Prepared(
         {
             name: bindparam(name)
             for name in (
-                "lead_key", "buyer_key", "generator_key", "kind", "state", "attempt", "event_time",
-                "reason", "due_time", "receipts",
+                "lead_key",
+                "buyer_key",
+                "generator_key",
+                "kind",
+                "state",
+                "attempt",
+                "event_time",
+                "reason",
+                "due_time",
+                "receipts",
             )
         }
     )

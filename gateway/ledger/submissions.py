@@ -38,7 +38,11 @@ _ADD_LEAD = Prepared(
         {
             name: bindparam(name)
             for name in (
-                "lead_id", "generator_key", "request_id", "fingerprint", "accept_time",
+                "lead_id",
+                "generator_key",
+                "request_id",
+                "fingerprint",
+                "accept_time",
                 "submission",
             )
         }
@@ -49,8 +53,15 @@ _ADD_DELIVERY = Prepared(
         {
             name: bindparam(name)
             for name in (
-                "lead_key", "buyer_key", "position", "state", "attempt", "due_time", "replay",
-                "reason", "update_time",
+                "lead_key",
+                "buyer_key",
+                "position",
+                "state",
+                "attempt",
+                "due_time",
+                "replay",
+                "reason",
+                "update_time",
             )
         }
     )
@@ -70,9 +81,7 @@ def accept(transaction: Transaction, submission: Submission) -> Accepted:
     """Answers a repeat with the first answer; else decides, and stores unless it only
     validates. Raises `RequestIdReusedError` for a request id with other content."""
     generator = transaction.market.generators[submission.generator_id]
-    found = _FIND.one(
-        transaction.cursor, generator=generator.key, request_id=submission.request_id
-    )
+    found = _FIND.one(transaction.cursor, generator=generator.key, request_id=submission.request_id)
     if found is None:
         decisions = tuple(
             _decide(transaction, submission, recipient, generator)

@@ -83,6 +83,7 @@ leads = Table(
     Column("submission", LargeBinary, nullable=False),
     Index("leads_by_id", "lead_id", unique=True),
     Index("leads_by_request", "generator_key", "request_id", unique=True),
+    Index("leads_by_generator", "generator_key", "lead_key"),
 )
 
 deliveries = Table(

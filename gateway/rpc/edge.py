@@ -1,0 +1,140 @@
+"""The edge: who calls, whether there is room, and how a refusal looks.
+
+Every call of every service comes through here once. Behind it, services are plain
+classes with a method per RPC that take a `Caller` and a message and raise
+`GatewayError`; they know no gRPC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from gateway.access import Caller, identify, require
+from gateway.errors import GatewayError, OverloadedError
+from gateway.market import Market, Role
+from gateway.rpc.status import abort
+from leadgate.logs import frames
+
+_log = structlog.get_logger("gateway.rpc")
+_UNFORESEEN = "an internal error; it is in the gateway's log. Repeat the request"
+
+
+@dataclass
+class Room:
+    """How many calls of one class may run at once. Streams that wait and calls that work
+    are counted apart: a thousand watches must not keep a lead out."""
+
+    name: str
+    limit: int
+    taken: int = field(default=0, init=False)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Takes a place for a call, or raises `OverloadedError`."""
+        if self.taken >= self.limit:
+            raise OverloadedError(f"{self.limit} {self.name} calls are running; try again later")
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
+class Edge:
+    """Turns a service into gRPC handlers."""
+
+    def __init__(self, market: Callable[[], Market], rooms: Mapping[str, Room]) -> None:
+        """Takes how to see the market, and the room of each RPC by name."""
+        self._market = market
+        self._rooms = rooms
+
+    def handlers(
+        self, service: ServiceDescriptor, role: Role, target: object
+    ) -> grpc.GenericRpcHandler:
+        """The handlers of a service whose methods are those of `target`, in snake_case."""
+        return grpc.method_handlers_generic_handler(
+            service.full_name,
+            {
+                method.name: self._handler(method, role, getattr(target, _snake(method.name)))
+                for method in service.methods
+            },
+        )
+
+    def _handler(self, method: MethodDescriptor, role: Role, handle: Any) -> grpc.RpcMethodHandler:
+        make, wrap = {
+            (False, False): (grpc.unary_unary_rpc_method_handler, self._unary),
+            (False, True): (grpc.unary_stream_rpc_method_handler, self._stream),
+            (True, True): (grpc.stream_stream_rpc_method_handler, self._stream),
+        }[method.client_streaming, method.server_streaming]
+        handler: grpc.RpcMethodHandler = make(
+            wrap(method.name, role, handle),
+            request_deserializer=method.input_type._concrete_class.FromString,
+            response_serializer=method.output_type._concrete_class.SerializeToString,
+        )
+        return handler
+
+    def _unary(
+        self, name: str, role: Role, handle: Callable[[Caller, Any], Awaitable[Any]]
+    ) -> Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]:
+        room = self._rooms[name]
+
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            try:
+                caller = self._caller(context, role)
+                with room.place():
+                    return await handle(caller, request)
+            except GatewayError as refusal:
+                await abort(context, refusal)
+            except Exception as error:
+                # The RPC edge must outlive any one call.
+                await _abort_unforeseen(context, name, error)
+
+        return call
+
+    def _stream(
+        self, name: str, role: Role, handle: Callable[[Caller, Any], AsyncIterator[Any]]
+    ) -> Callable[[Any, grpc.aio.ServicerContext], AsyncIterator[Any]]:
+        room = self._rooms[name]
+
+        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            try:
+                caller = self._caller(context, role)
+                with room.place():
+                    async for response in handle(caller, request):
+                        yield response
+            except GatewayError as refusal:
+                await abort(context, refusal)
+            except Exception as error:
+                # The RPC edge must outlive any one call.
+                await _abort_unforeseen(context, name, error)
+
+        return call
+
+    def _caller(self, context: grpc.aio.ServicerContext, role: Role) -> Caller:
+        sent = next(
+            (value for key, value in context.invocation_metadata() or () if key == "x-api-key"),
+            None,
+        )
+        caller = identify(self._market(), sent if isinstance(sent, str) else None)
+        require(caller, role)
+        return caller
+
+
+async def _abort_unforeseen(
+    context: grpc.aio.ServicerContext, name: str, error: Exception
+) -> None:
+    # The message of an exception may quote the request: only its type and place are logged.
+    _log.error("call failed", rpc=name, error=type(error).__name__, at=frames(error))
+    await abort(context, GatewayError(_UNFORESEEN))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,41 @@
+"""Refusals as `google.rpc.Status`: canonical code, reason, every violation, retry delay."""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from gateway.errors import GatewayError
+
+DOMAIN = "leadgate"
+DETAILS = "grpc-status-details-bin"
+
+
+def status(error: GatewayError) -> Status:
+    """The refusal as a message, for one item of a batch."""
+    code: int = grpc.StatusCode[error.code].value[0]
+    message = Status(code=code, message=str(error))
+    info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    message.details.add().Pack(info)
+    if error.violations:
+        violations = [
+            BadRequest.FieldViolation(field=violation.field, description=violation.problem)
+            for violation in error.violations
+        ]
+        message.details.add().Pack(BadRequest(field_violations=violations))
+    if error.retry_delay is not None:
+        delay = Duration()
+        delay.FromTimedelta(error.retry_delay)
+        message.details.add().Pack(RetryInfo(retry_delay=delay))
+    return message
+
+
+async def abort(context: grpc.aio.ServicerContext, error: GatewayError) -> None:
+    """Ends a call with the refusal. Does not return.
+
+    grpc.aio has no `abort_with_status`; the details travel as trailing metadata.
+    """
+    trailing = ((DETAILS, status(error).SerializeToString()),)
+    await context.abort(grpc.StatusCode[error.code], str(error), trailing)
