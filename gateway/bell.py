@@ -10,9 +10,12 @@ from contextlib import contextmanager
 EVENTS = "events"
 """The topic that rings when an event was committed."""
 
+MARKET = "market"
+"""The topic that rings when the market changed."""
+
 
 class Bell:
-    """A bell for each topic: a buyer's key (something fell due) or `EVENTS`.
+    """A bell for each topic: a buyer's key (something fell due), `EVENTS` or `MARKET`.
 
     Waiters read the ledger first and wait only then; a ring that comes between the two
     is kept in their event, so none is missed. All calls on the event loop.
@@ -22,14 +25,16 @@ class Bell:
         self._listeners: defaultdict[Hashable, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
-    def listen(self, topic: Hashable) -> Iterator[asyncio.Event]:
-        """Gives an event that each ring of the topic sets; the listener clears it."""
+    def listen(self, *topics: Hashable) -> Iterator[asyncio.Event]:
+        """Gives an event that each ring of one of the topics sets; the listener clears it."""
         event = asyncio.Event()
-        self._listeners[topic].add(event)
+        for topic in topics:
+            self._listeners[topic].add(event)
         try:
             yield event
         finally:
-            self._listeners[topic].discard(event)
+            for topic in topics:
+                self._listeners[topic].discard(event)
 
     def ring(self, topics: Iterable[Hashable]) -> None:
         """Sets the events of everyone who listens to one of the topics."""
