@@ -54,9 +54,16 @@ class SqlLedger:
     the batch back, and its operations are run again one by one.
     """
 
-    def __init__(self, bell: Bell, clock: Callable[[], int] = wall_clock) -> None:
+    def __init__(
+        self,
+        bell: Bell,
+        clock: Callable[[], int] = wall_clock,
+        *,
+        queue_limit: int = 10_000,
+    ) -> None:
         self.bell = bell
         self._clock = clock
+        self._queue_limit = queue_limit
         self._last = 0
 
     @asynccontextmanager
@@ -80,7 +87,9 @@ class SqlLedger:
             self._reading: Any = reader.raw_connection().driver_connection
             self._readers = stack.enter_context(ThreadPoolExecutor(1, "ledger-read"))
             self._loop = asyncio.get_running_loop()
-            self._commits = await stack.enter_async_context(GroupCommit(self._run))
+            self._commits = await stack.enter_async_context(
+                GroupCommit(self._run, queue_limit=self._queue_limit)
+            )
             yield self
 
     @property
