@@ -1,7 +1,6 @@
 """The market: who submits, who receives, which evidence hosts and keys count.
 
-`Market` is an immutable snapshot. `plan` compares it with a document and says what
-has to change; it is pure, and the ledger carries the changes out.
+`Market` is an immutable snapshot, which the ledger replaces with each change.
 """
 
 from __future__ import annotations
@@ -80,6 +79,20 @@ class ApiKey:
 
 
 @dataclass(frozen=True)
+class Backlog:
+    """What a buyer has before it.
+
+    Attributes:
+        waiting: deliveries that wait to be sent.
+        oldest_unsettled_time: when the lead of the oldest unsettled one was accepted, in
+            microseconds; None where all are settled.
+    """
+
+    waiting: int
+    oldest_unsettled_time: int | None = None
+
+
+@dataclass(frozen=True)
 class Market:
     """A snapshot of the market."""
 
@@ -106,9 +119,7 @@ class Market:
 
     def with_generator(self, generator: Generator) -> Market:
         """The market with this generator added or replaced."""
-        return replace(
-            self, generators={**self.generators, generator.generator_id: generator}
-        )
+        return replace(self, generators={**self.generators, generator.generator_id: generator})
 
     def with_buyer(self, buyer: Buyer) -> Market:
         """The market with this buyer added or replaced."""

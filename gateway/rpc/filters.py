@@ -10,15 +10,19 @@ from gateway.delivery import State
 from gateway.errors import Violation
 
 
-class Ranged(Protocol):
-    """A request with a range of accept times."""
-
-    accepted_from: Timestamp
-    accepted_until: Timestamp
+class Message(Protocol):
+    """A request whose fields may be unset."""
 
     def HasField(self, field_name: str, /) -> bool:  # noqa: N802  (protobuf's name)
         """Whether a field is set."""
         ...
+
+
+class Ranged(Message, Protocol):
+    """A request with a range of accept times."""
+
+    accepted_from: Timestamp
+    accepted_until: Timestamp
 
 
 def accepted_range(
@@ -31,7 +35,7 @@ def accepted_range(
     )
 
 
-def microseconds(request: Ranged, name: str, violations: list[Violation]) -> int | None:
+def microseconds(request: Message, name: str, violations: list[Violation]) -> int | None:
     """A Timestamp field of a request in microseconds, None where it is not set."""
     if not request.HasField(name):
         return None
