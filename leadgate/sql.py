@@ -130,13 +130,21 @@ class Prepared:
 
     For the statements that every lead pays for: the driver runs them in a few
     microseconds, where a Core execution costs fifty. Values are bound as they are, so
-    columns must be plain integers, text or bytes.
+    columns must be plain integers, text or bytes. What the statement itself fixes is
+    part of its text: SQLite uses a partial index only for a constant that it can see.
     """
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
-        self.sql = str(compiled)
-        self.names = tuple(compiled.positiontup or ())
+        compiled: Any = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+        self.sql, *parts = str(compiled).split("?")
+        names: list[str] = []
+        for name, part in zip(compiled.positiontup or (), parts, strict=True):
+            bind = compiled.binds[name]
+            if bind.required:
+                names.append(name)
+            constant = "NULL" if bind.value is None else compiled.render_literal_bindparam(bind)
+            self.sql += ("?" if bind.required else constant) + part
+        self.names = tuple(names)
 
     def one(self, cursor: Any, **values: Any) -> Any:
         """Runs it and returns the first row, or None."""
