@@ -28,8 +28,7 @@ async def service(
     """Opens the ledger and yields the application over it; leaving closes in reverse order."""
     async with AsyncExitStack() as stack:
         ledger = await stack.enter_async_context(sql_ledger.opened(settings.database_url, clock))
-        stored = await ledger.read(ListKeys())
-        callers = Callers(settings.operator, stored)
+        callers = Callers(settings.operator, await ledger.read(ListKeys()))
         yield application(ledger, callers, public_url)
 
 

@@ -12,13 +12,14 @@ from typing import Any, Generic, Protocol, TypeVar
 from evidence.access import State
 
 Answer = TypeVar("Answer")
+_Answer_co = TypeVar("_Answer_co", covariant=True)
 
 
-class Command(Generic[Answer]):
+class Command(Generic[_Answer_co]):
     """A write. Its `Answer` is on disk when it comes."""
 
 
-class Query(Generic[Answer]):
+class Query(Generic[_Answer_co]):
     """A read of what is committed."""
 
 

@@ -40,7 +40,8 @@ log = structlog.get_logger("evidence.admin")
 BODY_LIMIT_BYTES = 1024 * 1024
 
 _DomainName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", to_lower=True)
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$", to_lower=True),
 ]
 M = TypeVar("M", bound=Body)
 

@@ -131,7 +131,7 @@ def _org(connection: Connection, org_id: str) -> tuple[int, bool]:
 
 
 def _domain(connection: Connection, org: int, name_or_id: str) -> tuple[int, str]:
-    named = or_(domains.c.domain_id == name_or_id, domains.c.name == name_or_id)
+    named = or_(domains.c.domain_id == name_or_id, domains.c.name == name_or_id.lower())
     # An id wins over another domain that has it as its name.
     wanted = select(domains).where(domains.c.org == org, named)
     rows = sorted(connection.execute(wanted), key=lambda row: row.domain_id != name_or_id)

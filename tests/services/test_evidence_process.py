@@ -1,0 +1,139 @@
+"""`python -m evidence` as a real process: start, stop, crash, and what its log holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from leadgate.process import ExitCode
+from tests.builders_evidence import OPERATOR_KEY, EvidenceClient
+from tests.processes import Process, running
+
+
+async def test_a_claim_that_was_answered_survives_kill_9(tmp_path: Path) -> None:
+    """After a restart the CDR is collected, and the claim is a repeat with the same event."""
+    async with an_evidence_process(tmp_path) as (process, evidence):
+        generator = await evidence.org("generator-a", auto_collect=False)
+        buyer = await evidence.org("buyer-a")
+        cdr = await evidence.cdr(generator)
+        first = (await evidence.claim(buyer, cdr.share_url)).json()["data"]
+        await process.kill()
+    token = cdr.share_url.rpartition("/")[2]
+    async with an_evidence_process(tmp_path) as (_, evidence):
+        assert await evidence.state(buyer, cdr) == "collected"
+        again = (await evidence.claim(buyer, f"/v1/shares/{token}")).json()["data"]
+        assert again == first | {"alreadyClaimed": True}
+        assert await evidence.charges(buyer) == [(cdr.cdr_id, "claim")]
+
+
+async def test_sigterm_finishes_what_is_in_hand_and_exits_0(tmp_path: Path) -> None:
+    """Claims that were under way when the signal came are answered or never began."""
+    async with an_evidence_process(tmp_path) as (process, evidence):
+        generator = await evidence.org("generator-a")
+        buyers = [await evidence.org(f"buyer-{number}") for number in range(8)]
+        cdr = await evidence.cdr(generator)
+        claims = [asyncio.create_task(evidence.claim(buyer, cdr.share_url)) for buyer in buyers]
+        await claims[0]
+        assert await process.stop() == ExitCode.OK
+        answers = await asyncio.gather(*claims, return_exceptions=True)
+    answered = [a for a in answers if isinstance(a, httpx.Response)]
+    assert all(answer.status_code == 200 for answer in answered)
+    assert all(isinstance(a, httpx.Response | httpx.TransportError) for a in answers)
+    async with an_evidence_process(tmp_path) as (_, evidence):
+        for buyer, answer in zip(buyers, answers, strict=True):
+            if isinstance(answer, httpx.Response):
+                assert await evidence.state(buyer, cdr) == "collected"
+
+
+async def test_sigterm_closes_idle_connections(tmp_path: Path) -> None:
+    """A client that keeps its connection open does not hold up the stop."""
+    async with an_evidence_process(tmp_path) as (process, evidence):
+        assert (await evidence.http.get("/healthz")).status_code == 200
+        assert await process.stop(seconds=5) == ExitCode.OK
+
+
+async def test_no_key_token_or_metadata_is_in_the_log(tmp_path: Path) -> None:
+    """Good and bad requests alike leave none of them on stdout or stderr."""
+    async with an_evidence_process(tmp_path) as (process, evidence):
+        generator, buyer = await evidence.org("generator-a"), await evidence.org("buyer-a")
+        cdr = await evidence.cdr(generator, customMetadata={"phone": "canary-value"})
+        await evidence.claim(buyer, cdr.share_url)
+        await evidence.post(buyer.key, "/v1/shares/canary-token-0123456789")
+        await evidence.post(buyer.key, "/v1/shares/canary?canary-query=1")
+        await evidence.http.post("/v1/shares/x", headers={"x-api-key": "canary.canary-secret-1234"})
+        assert await process.stop() == ExitCode.OK
+        said = "\n".join(process.errors + process.output)
+    token = cdr.share_url.rpartition("/")[2]
+    secrets = [key.partition(".")[2] for key in (generator.key, buyer.key, OPERATOR_KEY)]
+    for secret in [token, "canary", *secrets]:
+        assert secret not in said
+
+
+async def test_every_wrong_setting_is_named_and_the_exit_code_says_so(tmp_path: Path) -> None:
+    """Two mistakes, two lines, exit 78."""
+    env = {
+        "LEADGATE_EVIDENCE_LISTEN": "nowhere",
+        "LEADGATE_EVIDENCE_OPERATOR_KEY": "canary-without-a-dot",
+    }
+    async with running("-m", "evidence", env=env, cwd=tmp_path) as process:
+        assert await process.ended() == ExitCode.SETTINGS
+        problems = [e["problem"] for e in process.events if e["event"] == "settings refused"]
+        assert {p.partition(":")[0] for p in problems} == set(env)
+        assert "canary" not in "\n".join(process.errors)
+
+
+async def test_without_an_operator_key_it_says_so_and_serves(tmp_path: Path) -> None:
+    """The admin API refuses everybody; the rest works."""
+    env = {"LEADGATE_EVIDENCE_LISTEN": "127.0.0.1:0"}
+    async with running("-m", "evidence", env=env, cwd=tmp_path) as process:
+        url = (await process.event("listening"))["public_url"]
+        warned = [e for e in process.events if "LEADGATE_EVIDENCE_OPERATOR_KEY" in e["event"]]
+        assert warned
+        async with httpx.AsyncClient(base_url=url) as http:
+            answer = await http.post("/admin/v1/orgs", headers={"x-api-key": OPERATOR_KEY})
+        assert answer.status_code == 401
+
+
+async def test_a_second_process_on_the_same_database_refuses_to_start(tmp_path: Path) -> None:
+    """It names the file and exits with HELD, while the first goes on."""
+    async with (
+        an_evidence_process(tmp_path) as (_, evidence),
+        running("-m", "evidence", env=_env(tmp_path), cwd=tmp_path) as second,
+    ):
+        assert await second.ended() == ExitCode.HELD
+        refused = next(e for e in second.events if e["event"] == "refused to start")
+        assert "evidence.db" in refused["problem"]
+        assert (await evidence.http.get("/healthz")).status_code == 200
+
+
+async def test_a_taken_address_is_a_clear_refusal(tmp_path: Path) -> None:
+    """No traceback: the address and why."""
+    async with an_evidence_process(tmp_path) as (first, _):
+        address = (await first.event("listening"))["address"]
+        env = {"LEADGATE_EVIDENCE_LISTEN": address}
+        async with running("-m", "evidence", env=env, cwd=tmp_path) as second:
+            assert await second.ended() == ExitCode.UNAVAILABLE
+            refused = next(e for e in second.events if e["event"] == "refused to start")
+            assert address in refused["problem"]
+
+
+@asynccontextmanager
+async def an_evidence_process(folder: Path) -> AsyncIterator[tuple[Process, EvidenceClient]]:
+    """Runs the service on a free port over a database in `folder`."""
+    async with running("-m", "evidence", env=_env(folder), cwd=folder) as process:
+        url = (await process.event("listening"))["public_url"]
+        async with httpx.AsyncClient(base_url=url) as http:
+            yield process, EvidenceClient(http)
+
+
+def _env(folder: Path) -> dict[str, str]:
+    return {
+        "LEADGATE_EVIDENCE_LISTEN": "127.0.0.1:0",
+        "LEADGATE_EVIDENCE_DATABASE_URL": f"sqlite:///{folder / 'evidence.db'}",
+        "LEADGATE_EVIDENCE_OPERATOR_KEY": OPERATOR_KEY,
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
