@@ -36,6 +36,7 @@ class Process:
         """Lines of stdout."""
         self._process = process
         self._news = asyncio.Condition()
+        self._open_streams = 2
         self._pumps = asyncio.gather(
             self._pump(process.stderr, self.errors), self._pump(process.stdout, self.output)
         )
@@ -65,9 +66,9 @@ class Process:
         def found() -> Event | None:
             return next((event for event in self._events() if fits(event)), None)
 
-        await self.until(lambda: found() or self._pumps.done(), seconds=seconds)
+        await self.until(lambda: found() or not self._open_streams, seconds=seconds)
         event = found()
-        assert event, f"ended with {self.exit_code} and no event {wanted}"
+        assert event, f"ended with {await self.ended()} and no event {wanted}"
         return event
 
     async def line(self, start: str, *, seconds: float = 20) -> str:
@@ -76,9 +77,9 @@ class Process:
         def found() -> str | None:
             return next((line for line in self.output if line.startswith(start)), None)
 
-        await self.until(lambda: found() or self._pumps.done(), seconds=seconds)
+        await self.until(lambda: found() is not None or not self._open_streams, seconds=seconds)
         line = found()
-        assert line, f"ended with {self.exit_code} and no line {start!r}"
+        assert line is not None, f"ended with {await self.ended()} and no line {start!r}"
         return line
 
     async def until(self, holds: Callable[[], object], *, seconds: float = 20) -> None:
@@ -121,7 +122,8 @@ class Process:
             lines.append(text)
             print(f"[{self.pid}] {text}", file=sys.stderr)
             await self._tell()
-        await asyncio.shield(asyncio.ensure_future(self._tell()))
+        self._open_streams -= 1
+        await self._tell()
 
     async def _tell(self) -> None:
         async with self._news:
