@@ -137,9 +137,7 @@ def report(message: delivery_service_pb2.DeliveryReport, buyer_id: str) -> Repor
             Receipt(item.cdr_id, int(item.status), item.SerializeToString())
             for item in message.receipts
         ),
-        retry_delay=min(
-            timedelta(seconds=min(message.retry_delay.seconds, 86_400)), _LONGEST_WISH
-        ),
+        retry_delay=min(timedelta(seconds=min(message.retry_delay.seconds, 86_400)), _LONGEST_WISH),
     )
 
 

@@ -128,9 +128,7 @@ class Edge:
         return caller
 
 
-async def _abort_unforeseen(
-    context: grpc.aio.ServicerContext, name: str, error: Exception
-) -> None:
+async def _abort_unforeseen(context: grpc.aio.ServicerContext, name: str, error: Exception) -> None:
     # The message of an exception may quote the request: only its type and place are logged.
     _log.error("call failed", rpc=name, error=type(error).__name__, at=frames(error))
     await abort(context, GatewayError(_UNFORESEEN))

@@ -25,9 +25,7 @@ class Ranged(Message, Protocol):
     accepted_until: Timestamp
 
 
-def accepted_range(
-    request: Ranged, violations: list[Violation]
-) -> tuple[int | None, int | None]:
+def accepted_range(request: Ranged, violations: list[Violation]) -> tuple[int | None, int | None]:
     """`accepted_from` and `accepted_until` in microseconds, None where not set."""
     return (
         microseconds(request, "accepted_from", violations),

@@ -81,9 +81,7 @@ class LeadRpc:
             while (answer := await answers.get()) is not None:
                 request_id, future = answer
                 result = (
-                    _refused(future)
-                    if isinstance(future, GatewayError)
-                    else await _result(future)
+                    _refused(future) if isinstance(future, GatewayError) else await _result(future)
                 )
                 yield pb.StreamLeadsResponse(request_id=request_id, result=result)
         finally:
@@ -116,9 +114,7 @@ class LeadRpc:
             accepted_until=accepted_until,
         )
         scope = ("leads", repr(matching))
-        page = paging.page(
-            request.page_size, request.page_token, scope, _FIRST_PAGE, violations
-        )
+        page = paging.page(request.page_size, request.page_token, scope, _FIRST_PAGE, violations)
         if violations:
             raise InvalidRequestError(violations)
         views = await self._ledger.list_leads(matching, page.start, page.size + 1)
