@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -12,7 +13,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.bell import Bell
+from gateway.errors import GatewayError, InvalidRequestError
 from gateway.intake import Intake
+from gateway.ledger.admin import MarketAdmin
 from gateway.ledger.ledger import SqlLedger
 from gateway.market import Role
 from gateway.person_key import person_key
@@ -20,6 +23,7 @@ from gateway.rpc.edge import Edge, Room
 from gateway.rpc.lead import LeadRpc
 from gateway.settings import GatewaySettings
 from gateway.timeline import Timeline
+from leadgate.process import ExitCode, Refusal
 from leadgate.settings import shown
 from leadgate.sql import database_file
 from leadgate.v1 import lead_service_pb2
@@ -55,6 +59,8 @@ async def gateway(settings: GatewaySettings, stop: asyncio.Event) -> AsyncIterat
         ledger = await stack.enter_async_context(
             SqlLedger(bell, queue_limit=settings.queue_limit).opened(settings.database_url)
         )
+        admin = MarketAdmin(ledger)
+        await _prepare(admin, settings)
         key = person_key(settings.person_key, database_file(settings.database_url))
         intake = Intake(ledger, key, settings.phone_region)
         timeline = Timeline(ledger, bell, stop)
@@ -80,6 +86,30 @@ async def gateway(settings: GatewaySettings, stop: asyncio.Event) -> AsyncIterat
         for name in ["", *names]:
             await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
         yield f"{settings.listen.rpartition(':')[0]}:{port}"
+
+
+class MarketError(Refusal):
+    """The market document cannot be applied."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+async def _prepare(admin: MarketAdmin, settings: GatewaySettings) -> None:
+    """Stores the first operator's key and applies the market document."""
+    if settings.operator_key is not None:
+        await admin.ensure_operator_key(settings.operator_key.get_secret_value())
+    if settings.market is None:
+        return
+    try:
+        changes = await admin.apply_document(settings.market.read_text(), os.environ)
+    except OSError as error:
+        raise MarketError(f"{settings.market} cannot be read: {error.strerror}") from None
+    except InvalidRequestError as error:
+        problems = [violation.problem for violation in error.violations]
+        raise MarketError("\n".join([f"{settings.market}:", *problems])) from None
+    except GatewayError as error:
+        raise MarketError(f"{settings.market}: {error}") from None
+    _log.info("market applied", changes=changes)
 
 
 async def _drain(
