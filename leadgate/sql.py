@@ -65,7 +65,7 @@ def held(file: Path) -> Iterator[None]:
     `DatabaseHeldError` at once if another process has it.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{file}.lock", "w") as lock:
+    with Path(f"{file}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -116,7 +116,7 @@ def _engine(file: Path, pragmas: tuple[str, ...]) -> Engine:
 
 def fetch(cursor: Any, statement: ClauseElement) -> list[Any]:
     """Compiles and runs a statement that is put together anew each time; every row."""
-    compiled = statement.compile(
+    compiled: Any = statement.compile(
         dialect=sqlite.dialect(paramstyle="qmark"), compile_kwargs={"render_postcompile": True}
     )
     parameters = compiled.construct_params()
