@@ -46,11 +46,13 @@ class Notes:
 class Entry:
     """A value in the document. Each way to read it notes a mistake where it is not such."""
 
-    def __init__(self, node: Node, path: str, notes: Notes) -> None:
+    def __init__(self, node: Node, path: str, notes: Notes, key: Node | None = None) -> None:
         notes.count()
         self._node = node
         self._notes = notes
-        self.place = Place(node.start_mark.line + 1, path)
+        # A value that was left out begins wherever the next thing does: not its line.
+        marked = key if key is not None and node.value == "" else node
+        self.place = Place(marked.start_mark.line + 1, path)
 
     def fail(self, problem: str) -> None:
         """Notes a mistake at this place."""
@@ -64,7 +66,7 @@ class Entry:
             return found
         for key, value in self._node.value:
             name = key.value if isinstance(key, ScalarNode) else ""
-            entry = Entry(value, self._below(name), self._notes)
+            entry = Entry(value, self._below(name), self._notes, key)
             if name not in required + optional:
                 Entry(key, self._below(name), self._notes).fail("is not a field of this document")
             elif name in found:
