@@ -1,0 +1,42 @@
+"""`leadgate demo`: a whole market on this machine, and a check of everything it promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leadgate.cli.output import examples
+
+EXAMPLES = examples(
+    "leadgate demo",
+    "leadgate demo --keep",
+    "LEADGATE_KAFKA_BOOTSTRAP=127.0.0.1:9092 leadgate demo --leads 500",
+)
+
+
+def run(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running until Ctrl-C, with things to try.")
+    ] = False,
+    leads: Annotated[
+        int, typer.Option(min=4, max=5_000, help="How many ordinary leads to submit.")
+    ] = 40,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where databases and logs go, and stay: a folder that is new or empty. If "
+            "unset: ./.demo with --keep, else a temporary one that goes after success."
+        ),
+    ] = None,
+) -> None:
+    """Start evidence, gateway and two buyers, submit leads, and show what became of each.
+
+    Everything runs on this machine, as real processes, on free ports, with keys made for
+    this run. Over Kafka where LEADGATE_KAFKA_BOOTSTRAP names a broker. Exit code 0 only
+    if every lead fared as it should.
+    """
+    from leadgate.cli.demo.director import direct
+
+    raise typer.Exit(direct(keep, leads, folder))

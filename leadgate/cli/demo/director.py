@@ -1,0 +1,168 @@
+"""Directs a run of the demo: where it works, what it shows, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+
+from leadgate.cli.demo.board import Board
+from leadgate.cli.demo.processes import DemoError
+from leadgate.cli.demo.run import Run, mistakes
+from leadgate.cli.demo.stage import Plan, Stage, plan, stage
+from leadgate.cli.demo.story import Story
+from leadgate.cli.refusal import code_of, describe, status_of
+from leadgate.process import ExitCode
+
+_KEPT = Path(".demo")
+_MARK = ".made-by-leadgate-demo"
+_MORE_LEADS = 10
+
+
+def direct(keep: bool, leads: int, folder: Path | None) -> ExitCode:
+    """Runs the demo. OK if every expectation held, FAILED if not, KILLED after Ctrl-C."""
+    board = Board()
+    temporary = folder is None and not keep
+    try:
+        _check_parts()
+        where = _folder(folder, keep)
+        try:
+            wrong = asyncio.run(_interruptible(_directed(board, plan(where), leads, keep)))
+        except asyncio.CancelledError:
+            board.say("stopped; everything that was started has ended")
+            _clean(where, temporary)
+            return ExitCode.KILLED
+        except grpc.RpcError as error:
+            raise DemoError(f"{code_of(error)}: {describe(status_of(error))[0]}; {where}") from None
+    except DemoError as error:
+        board.say(f"the demo could not run: {error}")
+        return ExitCode.FAILED
+    if wrong:
+        board.say(f"logs and databases are in {where}")
+        return ExitCode.FAILED
+    _clean(where, temporary)
+    return ExitCode.OK
+
+
+async def _interruptible(directed: Coroutine[Any, Any, list[str]]) -> list[str]:
+    task = asyncio.create_task(directed)
+    _on_signal(task.cancel)
+    return await task
+
+
+async def _directed(board: Board, plan: Plan, leads: int, keep: bool) -> list[str]:
+    began = time.monotonic()
+    async with stage(plan, board.step) as set_up:
+        _write_environment(plan, set_up)
+        story = Story(set_up.evidence, plan.one, plan.two)
+        cases = await story.cases(leads)
+        board.step(f"{len(cases)} submissions with their evidence and shares are ready")
+        _write_requests(plan.folder / "leads.jsonl", (case.request for case in cases))
+        run = Run(set_up, cases)
+        with board:
+            await run.play(board.settled)
+        wrong = await mistakes(run, set_up)
+        board.say()
+        board.table(run, plan.one, plan.two)
+        board.say()
+        _judge(board, wrong, time.monotonic() - began)
+        if keep:
+            _write_requests(plan.folder / "more-leads.jsonl", await story.more(_MORE_LEADS))
+            await _stay(board, plan, run)
+    return wrong
+
+
+def _judge(board: Board, wrong: list[str], seconds: float) -> None:
+    for problem in wrong:
+        board.say(f"✗ {problem}")
+    if not wrong:
+        board.step(f"every lead fared as it should, {seconds:.1f} s after the start")
+
+
+async def _stay(board: Board, plan: Plan, run: Run) -> None:
+    """Says what to try, and waits for Ctrl-C; that is then the normal end."""
+    lead_id = run.answers[1].response.lead_id
+    folder = shlex.quote(str(plan.folder))
+    board.say("Everything keeps running until Ctrl-C. In another terminal, try:")
+    for line in (
+        f". {folder}/env.sh",
+        "leadgate leads list",
+        f"leadgate leads get {lead_id}",
+        "leadgate deliveries list --state failed",
+        "leadgate buyers list",
+        "leadgate watch --cursor 0",
+        f"LEADGATE_API_KEY=$FORMS_KEY leadgate submit {folder}/more-leads.jsonl",
+        "LEADGATE_API_KEY=$BUYER_ONE_KEY leadgate deliveries replay --since 1h",
+    ):
+        board.say(f"  {line}")
+    stop = asyncio.Event()
+    _on_signal(stop.set)
+    await stop.wait()
+    board.say("stopping")
+
+
+def _on_signal(do: Callable[[], object]) -> None:
+    """SIGTERM and a terminal that closes count as Ctrl-C: nothing started may stay behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, do)
+
+
+def _write_environment(plan: Plan, set_up: Stage) -> None:
+    """Keeps what `leadgate` needs to call this gateway, readable by its owner only."""
+    values = {
+        "LEADGATE_GATEWAY": set_up.gateway_address,
+        "LEADGATE_API_KEY": plan.operator,
+        **plan.environment,
+        "EVIDENCE_OPERATOR_KEY": plan.evidence_operator,
+        "BUYER_ONE_EVIDENCE_KEY": set_up.evidence_keys[plan.one],
+        "BUYER_TWO_EVIDENCE_KEY": set_up.evidence_keys[plan.two],
+    }
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+    _write(plan.folder / "env.sh", text)
+
+
+def _write_requests(path: Path, requests: Iterable[Any]) -> None:
+    lines = (json_format.MessageToJson(request, indent=None) for request in requests)
+    _write(path, "".join(f"{line}\n" for line in lines))
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _folder(given: Path | None, keep: bool) -> Path:
+    """An empty folder; what an earlier demo left in it goes, anything else is refused."""
+    if given is None and not keep:
+        return Path(tempfile.mkdtemp(prefix="leadgate-demo-"))
+    folder = (given or _KEPT).absolute()
+    if (folder / _MARK).exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise DemoError(f"{folder} is not empty, and no demo made what is in it")
+    (folder / _MARK).touch()
+    return folder
+
+
+def _clean(folder: Path, temporary: bool) -> None:
+    if temporary:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_parts() -> None:
+    missing = [name for name in ("fastapi", "grpc_health", "sqlalchemy") if not find_spec(name)]
+    if missing:
+        raise DemoError("gateway and evidence are not installed: pip install 'leadgate[all]'")
