@@ -7,18 +7,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
 from scripts.kafka import KafkaBroker, KafkaError
 from tests import needs
 
+# A busy machine is no bug: how long an example may take is the test's timeout alone.
+settings.register_profile("leadgate", deadline=None, print_blob=True)
+settings.load_profile("leadgate")
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _clean_environment() -> Iterator[None]:
-    """Keeps the settings and proxies of whoever runs the tests out of them."""
+    """Keeps the settings of whoever runs the tests out of them, and proxies out of loopback."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith("LEADGATE_") or name.lower().endswith("_proxy"):
+            if name.startswith("LEADGATE_"):
                 patch.delenv(name)
+        for name in ("no_proxy", "NO_PROXY"):
+            patch.setenv(name, "127.0.0.1,localhost,::1")
         yield
 
 
