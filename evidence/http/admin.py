@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeVar
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from pydantic import Field, SecretStr, StrictBool, StringConstraints, field_validator
 from starlette.responses import Response
 
@@ -191,14 +191,12 @@ class Admin:
         return data
 
 
-def router(admin: Admin) -> APIRouter:
-    """The paths of the operator's API."""
-    routes = APIRouter(prefix="/admin/v1", tags=["admin"])
-    routes.post("/orgs")(admin.add_org)
-    routes.get("/orgs/{org_id}/charges")(admin.list_charges)
-    routes.post("/domains")(admin.add_domain)
-    routes.post("/keys")(admin.add_key)
-    routes.post("/keys/{key_id}/revoke")(admin.revoke_key)
-    routes.post("/cdrs")(admin.add_cdr)
-    routes.post("/cdrs/{cdr_id}/invalidate")(admin.invalidate_cdr)
-    return routes
+def add_routes(app: FastAPI, admin: Admin) -> None:
+    """Adds the paths of the operator's API."""
+    app.post("/admin/v1/orgs")(admin.add_org)
+    app.get("/admin/v1/orgs/{org_id}/charges")(admin.list_charges)
+    app.post("/admin/v1/domains")(admin.add_domain)
+    app.post("/admin/v1/keys")(admin.add_key)
+    app.post("/admin/v1/keys/{key_id}/revoke")(admin.revoke_key)
+    app.post("/admin/v1/cdrs")(admin.add_cdr)
+    app.post("/admin/v1/cdrs/{cdr_id}/invalidate")(admin.invalidate_cdr)

@@ -23,8 +23,8 @@ def application(ledger: Ledger, callers: Callers, public_url: str) -> FastAPI:
         redirect_slashes=False,
         exception_handlers={EvidenceError: on_refusal, HTTPException: on_http_error},
     )
-    app.include_router(v1.router(v1.V1(ledger, callers, public_url)))
-    app.include_router(admin.router(admin.Admin(ledger, callers, public_url)))
+    v1.add_routes(app, v1.V1(ledger, callers, public_url))
+    admin.add_routes(app, admin.Admin(ledger, callers, public_url))
     app.get("/healthz", include_in_schema=False)(_health)
     app.add_middleware(Edge)
     return app

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from evidence import sharing
@@ -108,15 +108,13 @@ class V1:
         )
 
 
-def router(v1: V1) -> APIRouter:
-    """The paths of the v1 API."""
-    routes = APIRouter(tags=["v1"])
-    routes.post("/v1/shares/{token}")(v1.claim)
-    routes.post("/v1/cdrs/{cdr_id}/share")(v1.share)
-    routes.post("/v1/cdrs/{cdr_id}/collect")(v1.collect)
-    routes.get("/v1/cdrs/{cdr_id}")(v1.get_cdr)
-    routes.get("/v1/domains")(v1.list_domains)
-    return routes
+def add_routes(app: FastAPI, v1: V1) -> None:
+    """Adds the paths of the v1 API; matched in this order, so the claim comes first."""
+    app.post("/v1/shares/{token}")(v1.claim)
+    app.post("/v1/cdrs/{cdr_id}/share")(v1.share)
+    app.post("/v1/cdrs/{cdr_id}/collect")(v1.collect)
+    app.get("/v1/cdrs/{cdr_id}")(v1.get_cdr)
+    app.get("/v1/domains")(v1.list_domains)
 
 
 def _collect(body: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from evidence.commands import Answer, Claim, Collect, Command, Query, Share
 from evidence.errors import EvidenceError, Overloaded
 from evidence.ledger.operations import operate
 from evidence.ledger.reads import answer
-from evidence.ledger.rights import Rights
+from evidence.ledger.rights import judge
 from leadgate.group_commit import GroupCommit, QueueFullError
 from leadgate.sql import database_file, held, migrate, open_reader, open_writer
 
@@ -63,38 +63,33 @@ async def opened(url: str, clock: Clock) -> AsyncIterator[SqlLedger]:
 def _writing(engine: Engine, clock: Clock) -> GroupCommit[Any, Any]:
     def run(batch: Sequence[Command[Any]]) -> Sequence[Any]:
         with engine.begin() as connection:
-            return _commands_done(connection, batch, clock())
+            now_ms = clock()
+            return [_done(connection, command, now_ms) for command in batch]
 
     return GroupCommit(run)
+
+
+def _done(connection: Connection, command: Any, now_ms: int) -> Any:
+    """Does one command; answers with its answer, or with the error to raise."""
+    try:
+        if isinstance(command, Claim | Share | Collect):
+            return judge(connection.connection.cursor(), command, now_ms)
+        return operate(connection, command, now_ms)
+    except EvidenceError as refusal:
+        return refusal
 
 
 def _reading(engine: Engine) -> GroupCommit[Any, Any]:
     def run(batch: Sequence[Query[Any]]) -> Sequence[Any]:
         with engine.begin() as connection:
-            return answer(connection, batch)
+            return [_answered(connection, query) for query in batch]
 
     return GroupCommit(run)
 
 
-def _commands_done(connection: Connection, batch: Sequence[Command[Any]], now_ms: int) -> list[Any]:
-    """Does every command, in order, with its answer or the error to raise.
-
-    The facts for claims, shares and collects are read before any operation writes.
-    That is the order in which they came, too: nobody can claim what has not been
-    answered yet, and an invalidation beside a claim may come first or second.
-    """
-    deeds = [command for command in batch if isinstance(command, Claim | Share | Collect)]
-    rights = Rights(connection, deeds, now_ms)
-    answers = [_done(connection, rights, command, now_ms) for command in batch]
-    rights.store()
-    return answers
-
-
-def _done(connection: Connection, rights: Rights, command: Any, now_ms: int) -> Any:
+def _answered(connection: Connection, query: Any) -> Any:
     try:
-        if isinstance(command, Claim | Share | Collect):
-            return rights.judge(command)
-        return operate(connection, command, now_ms)
+        return answer(connection, query)
     except EvidenceError as refusal:
         return refusal
 

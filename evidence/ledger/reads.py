@@ -1,12 +1,12 @@
-"""Reads of what is committed. Those of CDRs share statements, as writes share commits."""
+"""Reads of what is committed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from evidence.access import Basis, Standing
 from evidence.commands import (
@@ -20,76 +20,57 @@ from evidence.commands import (
     ListKeys,
     StoredKey,
 )
-from evidence.errors import CdrInvalid, EvidenceError, NotFound
+from evidence.errors import CdrInvalid, NotFound
 from evidence.ledger.tables import api_keys, cdrs, charges, domains, orgs, standings
+from leadgate.sql import Prepared
 
-_SEEN = (
+_SEEN = Prepared(
     select(
-        standings.c.org,
+        cdrs.c.invalidate_ms,
+        cdrs.c.capture_ms,
+        cdrs.c.package_id,
+        cdrs.c.sub_group_ids,
+        cdrs.c.custom,
+        cdrs.c.disclosures,
+        domains.c.domain_id,
+        domains.c.name,
+        cdrs.c.create_ms,
         standings.c.basis,
         standings.c.owner,
-        cdrs,
-        domains.c.domain_id,
-        domains.c.name.label("domain_name"),
     )
-    .join_from(cdrs, standings, standings.c.cdr == cdrs.c.number)
-    .join(domains, domains.c.number == cdrs.c.domain)
-    .where(
-        cdrs.c.cdr_id.in_(bindparam("ids", expanding=True)),
-        standings.c.org.in_(bindparam("orgs", expanding=True)),
-    )
+    .join_from(cdrs, domains, domains.c.number == cdrs.c.domain)
+    .join(standings, and_(standings.c.org == bindparam("org"), standings.c.cdr == cdrs.c.number))
+    .where(cdrs.c.cdr_id == bindparam("cdr_id"))
 )
 
 
-def answer(connection: Connection, queries: Sequence[Any]) -> list[Any]:
-    """Answers each query, in order, with its result or with the error to raise."""
-    views = _cdr_views(connection, [query for query in queries if isinstance(query, GetCdr)])
-    return [
-        views[query] if isinstance(query, GetCdr) else _alone(connection, query)
-        for query in queries
-    ]
+def answer(connection: Connection, query: Any) -> Any:
+    """Answers a query; raises `EvidenceError` where it is refused."""
+    return _READERS[type(query)](connection, query)
 
 
-def _alone(connection: Connection, query: Any) -> Any:
-    try:
-        return _READERS[type(query)](connection, query)
-    except EvidenceError as refusal:
-        return refusal
-
-
-def _cdr_views(
-    connection: Connection, queries: Sequence[GetCdr]
-) -> dict[GetCdr, CdrView | EvidenceError]:
-    if not queries:
-        return {}
-    parameters = {
-        "ids": list({query.cdr_id for query in queries}),
-        "orgs": list({query.org for query in queries}),
-    }
-    rows = connection.execute(_SEEN, parameters)
-    seen = {GetCdr(row.org, row.cdr_id): row for row in rows}
-    return {query: _view(seen.get(query)) for query in queries}
-
-
-def _view(row: Row[Any] | None) -> CdrView | EvidenceError:
+def _get_cdr(connection: Connection, query: GetCdr) -> CdrView:
+    row = _SEEN.one(connection.connection.cursor(), org=query.org, cdr_id=query.cdr_id)
     if row is None:
-        return NotFound()
-    if row.invalidate_ms is not None:
-        return CdrInvalid()
+        raise NotFound
+    (invalidate_ms, capture_ms, package_id, sub_group_ids, custom, disclosures, *rest) = row
+    if invalidate_ms is not None:
+        raise CdrInvalid
+    domain_id, domain, create_ms, basis, owner = rest
     return CdrView(
         cdr=Cdr(
-            cdr_id=row.cdr_id,
-            capture_ms=row.capture_ms,
-            package_id=row.package_id,
-            sub_group_ids=json.loads(row.sub_group_ids),
-            custom=json.loads(row.custom),
-            disclosures=json.loads(row.disclosures),
+            cdr_id=query.cdr_id,
+            capture_ms=capture_ms,
+            package_id=package_id,
+            sub_group_ids=json.loads(sub_group_ids),
+            custom=json.loads(custom),
+            disclosures=json.loads(disclosures),
         ),
-        domain_id=row.domain_id,
-        domain=row.domain_name,
-        create_ms=row.create_ms,
-        state=Standing(Basis(row.basis)).state,
-        owned=row.owner,
+        domain_id=domain_id,
+        domain=domain,
+        create_ms=create_ms,
+        state=Standing(Basis(basis)).state,
+        owned=bool(owner),
     )
 
 
@@ -118,6 +99,7 @@ def _list_charges(connection: Connection, query: ListCharges) -> list[Charge]:
 
 
 _READERS: Mapping[type, Callable[[Connection, Any], Any]] = {
+    GetCdr: _get_cdr,
     ListDomains: _list_domains,
     ListKeys: _list_keys,
     ListCharges: _list_charges,

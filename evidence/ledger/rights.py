@@ -1,18 +1,15 @@
-"""Claims, shares and collects: the facts of a whole batch, the verdicts, the rows.
+"""Claims, shares and collects: facts, verdict and rows, all inside one transaction.
 
-A batch costs a handful of statements however many callers wait: two or three reads
-bring every fact, the rules of `evidence.access` judge one command after the other on
-these facts in memory, and two or three writes store what became of them. So of two
-claims in one batch the second sees what the first has done.
+These are what every lead pays for, so their statements are compiled once and run on
+the driver's own cursor. Each deed reads what those before it in the same commit have
+written: of two claims at once the second is judged on what the first has done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import and_, bindparam, insert, select, update
 
 from evidence import access
 from evidence.access import Basis, Standing, Verdict
@@ -20,220 +17,131 @@ from evidence.commands import Claim, Claimed, Collect, Collected, Share, Shared
 from evidence.errors import CdrInvalid, Forbidden, Gone, NotFound
 from evidence.ledger.tables import cdrs, charges, domains, shares, standings
 from evidence.sharing import event_id
+from leadgate.sql import Prepared
 
 Deed = Claim | Share | Collect
 """A command that these rules judge."""
 
+_mine = standings.alias("mine")
+_sharers = standings.alias("sharers")
 _CDR = (cdrs.c.number, cdrs.c.cdr_id, domains.c.domain_id, cdrs.c.invalidate_ms)
-_BY_TOKEN = (
-    select(shares.c.token_digest, shares.c.org, shares.c.expire_ms, *_CDR)
-    .join_from(shares, cdrs)
-    .join(domains)
-    .where(shares.c.token_digest.in_(bindparam("digests", expanding=True)))
+_MINE = (_mine.c.basis, _mine.c.owner, _mine.c.event_id)
+
+_SHARED = Prepared(
+    select(shares.c.org, shares.c.expire_ms, _sharers.c.basis, *_CDR, *_MINE)
+    .join_from(shares, cdrs, cdrs.c.number == shares.c.cdr)
+    .join(domains, domains.c.number == cdrs.c.domain)
+    .join(_sharers, and_(_sharers.c.org == shares.c.org, _sharers.c.cdr == shares.c.cdr))
+    .outerjoin(_mine, and_(_mine.c.org == bindparam("org"), _mine.c.cdr == shares.c.cdr))
+    .where(shares.c.token_digest == bindparam("token_digest"))
 )
-_BY_ID = (
-    select(*_CDR)
-    .join_from(cdrs, domains)
-    .where(cdrs.c.cdr_id.in_(bindparam("ids", expanding=True)))
+_SEEN = Prepared(
+    select(*_CDR, *_MINE)
+    .join_from(cdrs, domains, domains.c.number == cdrs.c.domain)
+    .join(_mine, and_(_mine.c.org == bindparam("org"), _mine.c.cdr == cdrs.c.number))
+    .where(cdrs.c.cdr_id == bindparam("cdr_id"))
 )
-_STANDINGS = select(
-    standings.c.org, standings.c.cdr, standings.c.basis, standings.c.owner, standings.c.event_id
-).where(tuple_(standings.c.org, standings.c.cdr).in_(bindparam("pairs", expanding=True)))
-_ADD_STANDINGS = insert(standings)
-_ADD_CHARGES = insert(charges)
-_ADD_SHARES = insert(shares)
-_CHANGE_STANDINGS = (
+_ADD_STANDING = Prepared(insert(standings))
+_CHANGE_STANDING = Prepared(
     update(standings)
     .where(standings.c.org == bindparam("of_org"), standings.c.cdr == bindparam("of_cdr"))
     .values(
         basis=bindparam("basis"), event_id=bindparam("event_id"), update_ms=bindparam("update_ms")
     )
 )
+_ADD_CHARGE = Prepared(insert(charges))
+_ADD_SHARE = Prepared(
+    insert(shares).values({c: bindparam(c.name) for c in shares.c if c is not shares.c.number})
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cdr:
-    number: int
-    cdr_id: str
-    domain_id: str
-    invalid: bool
+def judge(cursor: Any, deed: Deed, now_ms: int) -> Claimed | Shared | Collected:
+    """Does one deed; raises `EvidenceError`, before it has written, where refused."""
+    match deed:
+        case Claim():
+            return _claim(cursor, deed, now_ms)
+        case Share():
+            return _share(cursor, deed, now_ms)
+        case Collect():
+            return _collect(cursor, deed, now_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class _Share:
-    sharer: int
-    expire_ms: int
-    cdr: _Cdr
-
-
-Pair = tuple[int, int]
-"""The numbers of an org and a CDR."""
-
-
-class Rights:
-    """The facts that one batch of deeds needs, and what the deeds add to them."""
-
-    def __init__(self, connection: Connection, deeds: Sequence[Deed], now_ms: int) -> None:
-        self._connection = connection
-        self._now_ms = now_ms
-        self._shares = self._read_shares({d.token_digest for d in deeds if isinstance(d, Claim)})
-        self._cdrs = self._read_cdrs({d.cdr_id for d in deeds if not isinstance(d, Claim)})
-        self._standings = self._read_standings({pair for d in deeds for pair in self._pairs(d)})
-        self._stored = set(self._standings)
-        self._touched: set[Pair] = set()
-        self._charges: list[dict[str, Any]] = []
-        self._new_shares: list[dict[str, Any]] = []
-
-    def judge(self, deed: Deed) -> Claimed | Shared | Collected:
-        """Does one deed on the facts in memory; raises `EvidenceError` where it is refused."""
-        match deed:
-            case Claim():
-                return self._claim(deed)
-            case Share():
-                return self._share(deed)
-            case Collect():
-                return self._collect(deed)
-
-    def store(self) -> None:
-        """Writes what the deeds have changed."""
-        added = [self._row(pair) for pair in self._touched - self._stored]
-        changed = [self._change(pair) for pair in self._touched & self._stored]
-        for statement, rows in (
-            (_ADD_STANDINGS, added),
-            (_CHANGE_STANDINGS, changed),
-            (_ADD_CHARGES, self._charges),
-            (_ADD_SHARES, self._new_shares),
-        ):
-            if rows:
-                self._connection.execute(statement, rows)
-
-    def _claim(self, claim: Claim) -> Claimed:
-        share = self._shares.get(claim.token_digest)
-        if share is None:
-            raise NotFound
-        if share.cdr.invalid:
-            raise CdrInvalid
-        if share.expire_ms <= self._now_ms:
-            raise Gone
-        pair = claim.org, share.cdr.number
-        event = event_id(claim.token_digest, claim.org)
-        verdict = self._claim_verdict(claim, share, event)
-        self._apply(pair, verdict, "claim")
-        return Claimed(
-            cdr_id=share.cdr.cdr_id,
-            domain_id=share.cdr.domain_id,
-            event_id=verdict.standing.event_id or event,
-            state=verdict.standing.state,
-            repeated=verdict.repeated,
+def _claim(cursor: Any, claim: Claim, now_ms: int) -> Claimed:
+    row = _SHARED.one(cursor, org=claim.org, token_digest=claim.token_digest)
+    if row is None:
+        raise NotFound
+    sharer, expire_ms, sharer_basis, cdr, cdr_id, domain_id, invalidate_ms, *mine = row
+    if invalidate_ms is not None:
+        raise CdrInvalid
+    if expire_ms <= now_ms:
+        raise Gone
+    event = event_id(claim.token_digest, claim.org)
+    before = _standing(*mine)
+    if sharer == claim.org and before is not None:
+        verdict = access.claimed_own(before)
+    else:
+        payer_shares = Standing(Basis(sharer_basis)).is_payer
+        verdict = access.claimed(
+            before, payer_shares=payer_shares, collect=claim.collect, event_id=event
         )
+    _apply(cursor, (claim.org, cdr), before, verdict, "claim", now_ms)
+    after = verdict.standing
+    return Claimed(cdr_id, domain_id, after.event_id or event, after.state, verdict.repeated)
 
-    def _claim_verdict(self, claim: Claim, share: _Share, event: str) -> Verdict:
-        mine = self._standings.get((claim.org, share.cdr.number))
-        if share.sharer == claim.org and mine is not None:
-            return access.claimed_own(mine)
-        sharer = self._standings.get((share.sharer, share.cdr.number))
-        return access.claimed(
-            mine,
-            payer_shares=sharer is not None and sharer.is_payer,
-            collect=claim.collect,
-            event_id=event,
-        )
 
-    def _share(self, share: Share) -> Shared:
-        cdr, mine = self._visible(share.org, share.cdr_id)
-        if not mine.may_share:
-            raise Forbidden("a CDR that is only saved cannot be shared; collect it first")
-        expire_ms = self._now_ms + share.expires_in_ms
-        self._new_shares.append(
-            {
-                "token_digest": share.token_digest,
-                "cdr": cdr.number,
-                "org": share.org,
-                "create_ms": self._now_ms,
-                "expire_ms": expire_ms,
-            }
-        )
-        return Shared(cdr.cdr_id, expire_ms)
+def _share(cursor: Any, share: Share, now_ms: int) -> Shared:
+    cdr, _, mine = _seen(cursor, share.org, share.cdr_id)
+    if not mine.may_share:
+        raise Forbidden("a CDR that is only saved cannot be shared; collect it first")
+    expire_ms = now_ms + share.expires_in_ms
+    _ADD_SHARE.insert(
+        cursor,
+        token_digest=share.token_digest,
+        cdr=cdr,
+        org=share.org,
+        create_ms=now_ms,
+        expire_ms=expire_ms,
+    )
+    return Shared(share.cdr_id, expire_ms)
 
-    def _collect(self, collect: Collect) -> Collected:
-        cdr, mine = self._visible(collect.org, collect.cdr_id)
-        verdict = access.collected(mine)
-        self._apply((collect.org, cdr.number), verdict, "collect")
-        return Collected(cdr.cdr_id, cdr.domain_id, verdict.repeated)
 
-    def _visible(self, org: int, cdr_id: str) -> tuple[_Cdr, Standing]:
-        cdr = self._cdrs.get(cdr_id)
-        mine = self._standings.get((org, cdr.number)) if cdr else None
-        if cdr is None or mine is None:
-            raise NotFound
-        if cdr.invalid:
-            raise CdrInvalid
-        return cdr, mine
+def _collect(cursor: Any, collect: Collect, now_ms: int) -> Collected:
+    cdr, domain_id, mine = _seen(cursor, collect.org, collect.cdr_id)
+    verdict = access.collected(mine)
+    _apply(cursor, (collect.org, cdr), mine, verdict, "collect", now_ms)
+    return Collected(collect.cdr_id, domain_id, verdict.repeated)
 
-    def _apply(self, pair: Pair, verdict: Verdict, reason: str) -> None:
-        if self._standings.get(pair) != verdict.standing:
-            self._standings[pair] = verdict.standing
-            self._touched.add(pair)
-        if verdict.billed:
-            org, cdr = pair
-            self._charges.append(
-                {"org": org, "cdr": cdr, "reason": reason, "charge_ms": self._now_ms}
-            )
 
-    def _pairs(self, deed: Deed) -> list[Pair]:
-        if isinstance(deed, Claim):
-            share = self._shares.get(deed.token_digest)
-            orgs = (deed.org, share.sharer) if share else ()
-            return [(org, share.cdr.number) for org in orgs if share]
-        cdr = self._cdrs.get(deed.cdr_id)
-        return [(deed.org, cdr.number)] if cdr else []
+def _seen(cursor: Any, org: int, cdr_id: str) -> tuple[int, str, Standing]:
+    """A valid CDR's number, its domain, and the standing of an org that sees it."""
+    row = _SEEN.one(cursor, org=org, cdr_id=cdr_id)
+    mine = _standing(*row[4:]) if row else None
+    if mine is None:
+        raise NotFound
+    number, _, domain_id, invalidate_ms, *_ = row
+    if invalidate_ms is not None:
+        raise CdrInvalid
+    return number, domain_id, mine
 
-    def _read_shares(self, digests: set[bytes]) -> dict[bytes, _Share]:
-        if not digests:
-            return {}
-        rows = self._connection.execute(_BY_TOKEN, {"digests": list(digests)})
-        return {
-            digest: _Share(org, expire_ms, _Cdr(number, cdr_id, domain_id, invalid is not None))
-            for digest, org, expire_ms, number, cdr_id, domain_id, invalid in rows
-        }
 
-    def _read_cdrs(self, ids: set[str]) -> dict[str, _Cdr]:
-        if not ids:
-            return {}
-        rows = self._connection.execute(_BY_ID, {"ids": list(ids)})
-        return {
-            cdr_id: _Cdr(number, cdr_id, domain_id, invalid is not None)
-            for number, cdr_id, domain_id, invalid in rows
-        }
+def _apply(
+    cursor: Any,
+    pair: tuple[int, int],
+    before: Standing | None,
+    verdict: Verdict,
+    reason: str,
+    now_ms: int,
+) -> None:
+    org, cdr = pair
+    after = verdict.standing
+    stored = {"basis": int(after.basis), "event_id": after.event_id, "update_ms": now_ms}
+    if before is None:
+        _ADD_STANDING.insert(cursor, org=org, cdr=cdr, owner=after.owner, **stored)
+    elif before != after:
+        _CHANGE_STANDING.run(cursor, of_org=org, of_cdr=cdr, **stored)
+    if verdict.billed:
+        _ADD_CHARGE.insert(cursor, org=org, cdr=cdr, reason=reason, charge_ms=now_ms)
 
-    def _read_standings(self, pairs: set[Pair]) -> dict[Pair, Standing]:
-        if not pairs:
-            return {}
-        rows = self._connection.execute(_STANDINGS, {"pairs": list(pairs)})
-        return {
-            (org, cdr): Standing(Basis(basis), owner, event)
-            for org, cdr, basis, owner, event in rows
-        }
 
-    def _row(self, pair: Pair) -> dict[str, Any]:
-        org, cdr = pair
-        standing = self._standings[pair]
-        return {
-            "org": org,
-            "cdr": cdr,
-            "owner": standing.owner,
-            "basis": int(standing.basis),
-            "event_id": standing.event_id,
-            "update_ms": self._now_ms,
-        }
-
-    def _change(self, pair: Pair) -> dict[str, Any]:
-        org, cdr = pair
-        standing = self._standings[pair]
-        return {
-            "of_org": org,
-            "of_cdr": cdr,
-            "basis": int(standing.basis),
-            "event_id": standing.event_id,
-            "update_ms": self._now_ms,
-        }
+def _standing(basis: int | None, owner: int, event: str | None) -> Standing | None:
+    return None if basis is None else Standing(Basis(basis), bool(owner), event)
