@@ -1,0 +1,327 @@
+"""The outbox: what falls due, and the marks of what was sent.
+
+All of it turns on `deliveries.due_time`, through a partial index: what waits costs
+nothing while it waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
+
+from sqlalchemy import bindparam, case, exists, func, insert, literal_column, select, update
+
+from gateway.bell import EVENTS
+from gateway.delivery import UNSETTLED, EventKind, State
+from gateway.due import Due, Waiting
+from gateway.errors import OverloadedError
+from gateway.lane import Sent
+from gateway.ledger.ledger import SqlLedger
+from gateway.ledger.tables import deliveries, events, leads, receipts
+from gateway.ledger.transaction import Transaction
+from gateway.market import Market
+from leadgate.sql import Prepared
+
+T = TypeVar("T")
+
+CHUNK_BYTES: Final = 1024 * 1024
+"""Submissions are read until they exceed this, whatever the count: memory stays bounded."""
+
+_OVERLOAD_PAUSE_SECONDS = 0.1
+
+_row = deliveries.c
+_key = (_row.lead_key == bindparam("lead"), _row.buyer_key == bindparam("buyer"))
+_as_read = (_row.attempt == bindparam("was_attempt"), _row.due_time == bindparam("was_due"))
+
+_DUE = Prepared(
+    select(
+        _row.lead_key,
+        leads.c.generator_key,
+        _row.due_time,
+        _row.attempt,
+        _row.replay,
+        leads.c.lead_id,
+        leads.c.accept_time,
+        leads.c.submission,
+        exists()
+        .where(receipts.c.lead_key == _row.lead_key, receipts.c.buyer_key == _row.buyer_key)
+        .label("has_receipts"),
+        _row.state,
+        _row.lease,
+    )
+    .join_from(deliveries, leads)
+    .where(_row.buyer_key == bindparam("buyer"), _row.due_time <= bindparam("now"))
+    .order_by(_row.due_time, _row.lead_key)
+    .limit(bindparam("count"))
+)
+_NEXT_DUE = Prepared(
+    select(func.min(_row.due_time)).where(
+        _row.buyer_key == bindparam("buyer"), _row.due_time > bindparam("now")
+    )
+)
+_RECEIPTS = Prepared(
+    select(receipts.c.receipt).where(
+        receipts.c.lead_key == bindparam("lead"), receipts.c.buyer_key == bindparam("buyer")
+    )
+)
+_MARK = Prepared(
+    update(deliveries)
+    .where(*_key, *_as_read)
+    .values(
+        state=case((_row.state == int(State.PENDING), int(State.PUBLISHED)), else_=_row.state),
+        due_time=None,
+        lease=None,
+        replay=0,
+        update_time=bindparam("now"),
+    )
+)
+_FAIL = Prepared(
+    update(deliveries)
+    .where(*_key, *_as_read)
+    .values(
+        state=int(State.FAILED),
+        reason=bindparam("new_reason"),
+        due_time=None,
+        lease=None,
+        replay=0,
+        update_time=bindparam("now"),
+    )
+)
+_END_REPLAY = Prepared(
+    update(deliveries).where(*_key, *_as_read).values(due_time=None, lease=None, replay=0)
+)
+_WAITING = Prepared(
+    select(func.count()).where(_row.buyer_key == bindparam("buyer"), _row.due_time.is_not(None))
+)
+_IN_HANDS = Prepared(
+    select(func.count()).where(
+        _row.lease.is_not(None),
+        _row.buyer_key == bindparam("buyer"),
+        _row.due_time > bindparam("now"),
+    )
+)
+_OLDEST = Prepared(
+    select(leads.c.accept_time)
+    .join_from(deliveries, leads)
+    .where(
+        _row.buyer_key == bindparam("buyer"),
+        _row.state.in_([literal_column(str(int(state))) for state in sorted(UNSETTLED)]),
+    )
+    .order_by(_row.lead_key)
+    .limit(1)
+)
+_EVENT_COLUMNS = (
+    events.c.lead_key,
+    events.c.buyer_key,
+    events.c.generator_key,
+    events.c.kind,
+    events.c.state,
+    events.c.attempt,
+    events.c.event_time,
+    events.c.reason,
+    events.c.partition,
+    events.c.offset,
+)
+# The state is read where it stands after the mark: a report may have overtaken it.
+_ADD_EVENT = Prepared(
+    insert(events).from_select(
+        _EVENT_COLUMNS,
+        select(
+            _row.lead_key,
+            _row.buyer_key,
+            bindparam("generator"),
+            bindparam("kind"),
+            _row.state,
+            bindparam("of_attempt"),
+            bindparam("now"),
+            bindparam("why"),
+            bindparam("at_partition"),
+            bindparam("at_offset"),
+        ).where(*_key),
+    )
+)
+
+
+def scan(
+    cursor: Any, buyer_key: int, now: int, count: int, skip: Collection[int] = ()
+) -> tuple[Waiting, list[tuple[State, int | None]]]:
+    """Reads what is due for a buyer, oldest first: at most `count` rows and about 1 MiB.
+
+    `skip` names leads to leave out, because they are in hand. Beside the rows: the
+    state and lease each of them has.
+    """
+    rows: list[Due] = []
+    standings: list[tuple[State, int | None]] = []
+    with closing(cursor.connection.cursor()) as reading:
+        values = {"buyer": buyer_key, "now": now, "count": count + len(skip) + 1}
+        reading.execute(_DUE.sql, [values[name] for name in _DUE.names])
+        size = 0
+        for *row, has_receipts, state, lease in reading:
+            if row[0] in skip:
+                continue
+            if len(rows) == count or size > CHUNK_BYTES:
+                return Waiting(rows, more=True, next_time=now), standings
+            due = Due(*row)
+            if has_receipts:
+                due = due._replace(receipts=_receipts(cursor, due.lead_key, buyer_key))
+            rows.append(due)
+            standings.append((State(state), lease))
+            size += len(due.submission)
+    next_time = _NEXT_DUE.one(cursor, buyer=buyer_key, now=now)[0]
+    return Waiting(rows, more=False, next_time=next_time), standings
+
+
+def _receipts(cursor: Any, lead_key: int, buyer_key: int) -> tuple[bytes, ...]:
+    with closing(cursor.connection.cursor()) as reading:
+        return tuple(held for (held,) in _RECEIPTS.all(reading, lead=lead_key, buyer=buyer_key))
+
+
+def mark(transaction: Transaction, buyer_key: int, sent: Sequence[Sent]) -> None:
+    """Notes that records were sent, and where each of them is.
+
+    A delivery that changed since it was read, because a report overtook the mark, stays
+    as it is: only the event of that attempt is added.
+    """
+    _many(
+        _MARK,
+        transaction,
+        (_as_it_was(transaction, buyer_key, one.due) for one in sent),
+    )
+    add_events(
+        transaction,
+        buyer_key,
+        EventKind.PUBLISHED,
+        (
+            Happening(
+                one.due.lead_key, one.due.generator_key, one.due.attempt, one.partition, one.offset
+            )
+            for one in sent
+        ),
+    )
+
+
+def fail(transaction: Transaction, buyer_key: int, due: Due, reason: str) -> None:
+    """Gives a delivery up that cannot be sent, unless it changed since it was read.
+
+    One that was asked for again keeps its state: only the replay ends.
+    """
+    was = _as_it_was(transaction, buyer_key, due)
+    if due.replay:
+        _END_REPLAY.run(transaction.cursor, **was)
+    elif _FAIL.run(transaction.cursor, new_reason=reason, **was):
+        failed = Happening(due.lead_key, due.generator_key, due.attempt)
+        add_events(transaction, buyer_key, EventKind.FAILED, [failed], reason)
+
+
+class Happening(NamedTuple):
+    """One thing that happened to a delivery: which, in what attempt, and where."""
+
+    lead_key: int
+    generator_key: int
+    attempt: int
+    partition: int | None = None
+    offset: int | None = None
+
+
+def add_events(
+    transaction: Transaction,
+    buyer_key: int,
+    kind: EventKind,
+    rows: Iterable[Happening],
+    reason: str | None = None,
+) -> None:
+    """Adds an event of one kind for each row, with the state its delivery is in now."""
+    _many(
+        _ADD_EVENT,
+        transaction,
+        (
+            {
+                "lead": row.lead_key,
+                "buyer": buyer_key,
+                "generator": row.generator_key,
+                "kind": int(kind),
+                "of_attempt": row.attempt,
+                "now": transaction.now,
+                "why": reason,
+                "at_partition": row.partition,
+                "at_offset": row.offset,
+            }
+            for row in rows
+        ),
+    )
+    transaction.rings.add(EVENTS)
+
+
+def count_waiting(cursor: Any, buyer_key: int, now: int) -> int:
+    """How many deliveries wait to be sent to a buyer, now or later; leased ones do not."""
+    waiting: int = _WAITING.one(cursor, buyer=buyer_key)[0]
+    leased: int = _IN_HANDS.one(cursor, buyer=buyer_key, now=now)[0]
+    return waiting - leased
+
+
+def oldest_unsettled(cursor: Any, buyer_key: int) -> int | None:
+    """When the oldest delivery without a final state was accepted, in microseconds."""
+    row = _OLDEST.one(cursor, buyer=buyer_key)
+    return row[0] if row else None
+
+
+class SqlOutbox:
+    """The outbox in the ledger, as lanes see it; see `gateway.lane.Outbox`."""
+
+    def __init__(self, ledger: SqlLedger) -> None:
+        self._ledger = ledger
+
+    @property
+    def market(self) -> Market:
+        """The market as last committed."""
+        return self._ledger.market
+
+    def now(self) -> int:
+        """Now, in microseconds."""
+        return self._ledger.now()
+
+    async def due(self, buyer_key: int, count: int, skip: Collection[int]) -> Waiting:
+        """What is due for a buyer, the oldest first, without the leads in `skip`."""
+        now = self._ledger.now()
+        waiting, _ = await self._ledger.read(
+            lambda cursor: scan(cursor, buyer_key, now, count, skip)
+        )
+        return waiting
+
+    async def mark(self, buyer_key: int, sent: Sequence[Sent]) -> None:
+        """Notes what was sent."""
+        await persist(self._ledger, partial(mark, buyer_key=buyer_key, sent=sent))
+
+    async def fail(self, buyer_key: int, due: Due, reason: str) -> None:
+        """Gives a delivery up."""
+        await persist(self._ledger, partial(fail, buyer_key=buyer_key, due=due, reason=reason))
+
+
+async def persist(ledger: SqlLedger, operation: Callable[[Transaction], T]) -> T:
+    """Commits an operation of the gateway's own: it waits while the queue is full.
+
+    Raises `StoppingError`.
+    """
+    while True:
+        try:
+            return await ledger.commit(operation)
+        except OverloadedError:
+            await asyncio.sleep(_OVERLOAD_PAUSE_SECONDS)
+
+
+def _as_it_was(transaction: Transaction, buyer_key: int, due: Due) -> dict[str, Any]:
+    return {
+        "lead": due.lead_key,
+        "buyer": buyer_key,
+        "was_attempt": due.attempt,
+        "was_due": due.due_time,
+        "now": transaction.now,
+    }
+
+
+def _many(statement: Prepared, transaction: Transaction, rows: Iterable[dict[str, Any]]) -> None:
+    names = statement.names
+    statement.many(transaction.cursor, [[row[name] for name in names] for row in rows])

@@ -1,0 +1,135 @@
+"""What a buyer receives: the one stored submission, projected for one recipient."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from gateway.delivery import delivery_id, lead_text
+from gateway.due import Due
+from gateway.market import ANYONE, Buyer, Encoding
+from leadgate.v1.delivery_pb2 import LeadRecord, Receipt
+from leadgate.v1.lead_pb2 import Cdr, Share
+from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
+
+MAX_RECORD_BYTES: Final = 900 * 1024
+"""A record's value stays below it, so that it fits a broker's default limit of 1 MiB."""
+
+UNPUBLISHABLE: Final = "UNPUBLISHABLE"
+"""Reason of a delivery that failed because no record can be made of it or be taken."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CONTENT_TYPES = {
+    Encoding.PROTOBUF: b"application/protobuf",
+    Encoding.JSON: b"application/json",
+}
+
+
+class RecordTooLargeError(Exception):
+    """The encoded record would exceed `MAX_RECORD_BYTES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record for a topic. The key is the lead id as text."""
+
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def lead_record(due: Due, buyer_id: str, generator_id: str) -> LeadRecord:
+    """Projects a submission for one of its recipients.
+
+    Only its own shares, the CDRs of those shares without their sub-groups, and the
+    attributes meant for it: nothing says who else the lead was submitted for. Raises
+    `LookupError` for a buyer that is no recipient and `DecodeError` for stored bytes
+    that are no submission.
+    """
+    submission = SubmitLeadRequest.FromString(due.submission)
+    recipient = next((r for r in submission.recipients if r.buyer_id == buyer_id), None)
+    if recipient is None:
+        raise LookupError("the buyer is no recipient of the lead")
+    _keep_only(submission.lead.attributes, recipient.attribute_keys)
+    seconds, microseconds = divmod(due.accept_time, 1_000_000)
+    record = LeadRecord(
+        delivery_id=delivery_id(due.lead_id, buyer_id),
+        lead_id=lead_text(due.lead_id),
+        buyer_id=buyer_id,
+        generator_id=generator_id,
+        attempt=due.attempt,
+        accept_time=Timestamp(seconds=seconds, nanos=microseconds * 1000),
+        lead=submission.lead,
+        cdrs=_shared(submission.cdrs, recipient.shares),
+        shares=recipient.shares,
+        receipts=[Receipt.FromString(receipt) for receipt in due.receipts],
+        replay=due.replay,
+    )
+    # A field of a newer contract might name another buyer.
+    record.DiscardUnknownFields()
+    return record
+
+
+def topic_record(due: Due, buyer: Buyer, generator_id: str) -> Record:
+    """Projects, encodes and labels one record for the buyer's topic.
+
+    Raises as `lead_record` does, and `RecordTooLargeError`.
+    """
+    record = lead_record(due, buyer.buyer_id, generator_id)
+    value = _encode(record, buyer.encoding)
+    if len(value) > MAX_RECORD_BYTES:
+        raise RecordTooLargeError
+    return Record(record.lead_id.encode(), value, _headers(record, due, buyer.encoding))
+
+
+def _keep_only(attributes: MutableMapping[str, str], keys: Iterable[str]) -> None:
+    wanted = set(keys)
+    if ANYONE not in wanted:
+        for key in [key for key in attributes if key not in wanted]:
+            del attributes[key]
+
+
+def _shared(cdrs: Iterable[Cdr], shares: Iterable[Share]) -> list[Cdr]:
+    """The CDRs that a share refers to, stripped of their sub-groups."""
+    wanted = {share.cdr_id for share in shares}
+    shared = [cdr for cdr in cdrs if cdr.cdr_id in wanted]
+    for cdr in shared:
+        cdr.ClearField("sub_group_ids")
+    return shared
+
+
+def _encode(record: LeadRecord, encoding: Encoding) -> bytes:
+    if encoding is Encoding.PROTOBUF:
+        return record.SerializeToString()
+    document = MessageToDict(record)
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _headers(record: LeadRecord, due: Due, encoding: Encoding) -> list[tuple[str, bytes]]:
+    """CloudEvents 1.0 in Kafka's binary mode, and the trace (W3C Trace Context).
+
+    All records of a lead are one trace, named by its id; each attempt is a span of it.
+    """
+    event_id = f"{record.delivery_id}.{record.attempt}".encode()
+    accepted = _EPOCH + timedelta(microseconds=due.accept_time)
+    span = blake2b(event_id, digest_size=8).hexdigest()
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id),
+        ("ce_source", record.generator_id.encode()),
+        ("ce_type", b"leadgate.v1.LeadRecord"),
+        ("ce_subject", record.delivery_id.encode()),
+        ("ce_time", accepted.isoformat().encode()),
+        ("content-type", _CONTENT_TYPES[encoding]),
+        ("traceparent", f"00-{due.lead_id.hex()}-{span}-01".encode()),
+    ]
+    if due.replay:
+        headers.append(("leadgate-replay", b"true"))
+    return headers
