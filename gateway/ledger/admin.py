@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -12,9 +12,10 @@ from gateway import market_file
 from gateway.bell import MARKET
 from gateway.errors import InvalidRequestError, NotFoundError, PreconditionError, Violation
 from gateway.ledger import market as market_rows
+from gateway.ledger import outbox
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.transaction import Transaction
-from gateway.market import ApiKey, Buyer, Generator, Market, Role
+from gateway.market import ApiKey, Backlog, Buyer, Generator, Market, Role
 from gateway.market_plan import Change, Document, DocumentError, contradictions, plan
 from leadgate import keys
 from leadgate.settings import SettingsError
@@ -67,6 +68,19 @@ class MarketAdmin:
     async def revoke_key(self, key_id: str) -> ApiKey:
         """Ends a key for good; the first time counts. Raises `NotFoundError`."""
         return await self._ledger.commit(lambda tx: _revoke_key(tx, key_id))
+
+    async def backlogs(self, buyers: Sequence[Buyer]) -> list[Backlog]:
+        """What each of the buyers has before it, in their order."""
+        now = self._ledger.now()
+        return await self._ledger.read(
+            lambda cursor: [
+                Backlog(
+                    outbox.count_waiting(cursor, buyer.key, now),
+                    outbox.oldest_unsettled(cursor, buyer.key),
+                )
+                for buyer in buyers
+            ]
+        )
 
     async def ensure_operator_key(self, text: str) -> None:
         """Makes the key in `LEADGATE_OPERATOR_KEY` an operator's key.

@@ -53,13 +53,13 @@ class MarketAdmin(Protocol):
         """Ends a key for good."""
         ...
 
-
-class Outbox(Protocol):
-    """What waits to be sent, and what could not be."""
-
     async def backlogs(self, buyers: Sequence[Buyer]) -> Sequence[Backlog]:
-        """What waits for each of the buyers, in their order."""
+        """What each of the buyers has before it, in their order."""
         ...
+
+
+class Retries(Protocol):
+    """Brings failed deliveries back; see `gateway.ledger.outbox`."""
 
     async def retry_named(self, deliveries: Sequence[tuple[bytes, str]]) -> int:
         """Retries those of the deliveries (lead id, buyer id) that are FAILED; how many."""
@@ -70,20 +70,35 @@ class Outbox(Protocol):
         ...
 
 
-class Topics(Protocol):
-    """How the topics of buyers stand."""
+class TopicState(Protocol):
+    """How a topic stands: a number of `Topic.State`, and what is wrong in words."""
 
-    def state(self, buyer_id: str) -> tuple[int, str]:
-        """The number of a `Topic.State`, and what is wrong in words."""
+    @property
+    def state(self) -> int:
+        """Numbered as in the contract."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """For the operator."""
+        ...
+
+
+class Topics(Protocol):
+    """How the topics of buyers stand; see `gateway.topics`."""
+
+    def state(self, buyer_id: str) -> TopicState:
+        """How a buyer's topic stood when it was last looked at."""
         ...
 
 
 class AdminRpc:
     """Sets up the market, hands out keys, pauses, and brings failed deliveries back."""
 
-    def __init__(self, admin: MarketAdmin, outbox: Outbox, topics: Topics) -> None:
+    def __init__(self, admin: MarketAdmin, retries: Retries, topics: Topics | None) -> None:
+        """Without `topics` no Kafka is served, and the operator reads so."""
         self._admin = admin
-        self._outbox = outbox
+        self._retries = retries
         self._topics = topics
 
     async def apply_market(
@@ -203,14 +218,14 @@ class AdminRpc:
         if violations:
             raise InvalidRequestError(violations)
         if named:
-            retried = await self._outbox.retry_named([name for name in named if name])
+            retried = await self._retries.retry_named([name for name in named if name])
             return pb.RetryDeliveriesResponse(retried=retried)
         buyer = _found(self._admin.market.buyers, request.buyer_id, "buyer")
-        retried = await self._outbox.retry_failed(buyer, request.reason, accepted_from)
+        retried = await self._retries.retry_failed(buyer, request.reason, accepted_from)
         return pb.RetryDeliveriesResponse(retried=retried)
 
     async def _buyers(self, buyers: Sequence[Buyer]) -> list[market_pb2.Buyer]:
-        backlogs = await self._outbox.backlogs(buyers)
+        backlogs = await self._admin.backlogs(buyers)
         return [
             self._buyer(buyer, backlog) for buyer, backlog in zip(buyers, backlogs, strict=True)
         ]
@@ -221,11 +236,20 @@ class AdminRpc:
         if backlog.oldest_unsettled_time is not None:
             message.oldest_unsettled_time.CopyFrom(wire.timestamp(backlog.oldest_unsettled_time))
         if buyer.transport is Transport.KAFKA:
-            state, detail = self._topics.state(buyer.buyer_id)
-            message.topic.name = buyer.topic
-            message.topic.state = state  # type: ignore[assignment]
-            message.topic.detail = detail
+            message.topic.CopyFrom(self._topic(buyer))
         return message
+
+    def _topic(self, buyer: Buyer) -> market_pb2.Topic:
+        if self._topics is None:
+            detail = "this gateway serves pull buyers only: LEADGATE_KAFKA_BOOTSTRAP is not set"
+            state = market_pb2.Topic.STATE_FAILING
+            return market_pb2.Topic(name=buyer.topic, state=state, detail=detail)
+        stands = self._topics.state(buyer.buyer_id)
+        return market_pb2.Topic(
+            name=buyer.topic,
+            state=int(stands.state),  # type: ignore[arg-type]
+            detail=stands.detail,
+        )
 
 
 class _Listing(Protocol):
