@@ -130,13 +130,16 @@ class Intake:
 
 
 def _fingerprint(request: SubmitLeadRequest) -> bytes:
-    """SHA-256 of the content as received: of normalised data it would change with the
-    phone library, and a retry would become a conflict."""
+    """SHA-256 of the content as received.
+
+    Of normalised data it would change with the phone library, and a retry would become a
+    conflict.
+    """
     content = SubmitLeadRequest()
     content.CopyFrom(request)
     content.ClearField("request_id")
     content.ClearField("validate_only")
-    content.DiscardUnknownFields()  # type: ignore[attr-defined]
+    content.DiscardUnknownFields()
     return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
 
 

@@ -1,8 +1,8 @@
-"""The field rules of a submission: what is checked before anything is decided, and how
-phone and email are normalised. Pure.
+"""The field rules of a submission, and how phone and email are normalised. Pure.
 
-`check` finds every violation at once. Numbers and forms are those that
-`protos/leadgate/v1/lead.proto` and `lead_service.proto` promise.
+They come before anything is decided. `check` finds every violation at once. Numbers
+and forms are those that `protos/leadgate/v1/lead.proto` and `lead_service.proto`
+promise.
 """
 
 from __future__ import annotations

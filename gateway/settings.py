@@ -6,7 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from leadgate import keys
 from leadgate.settings import Settings
@@ -15,12 +15,13 @@ from leadgate.settings import Settings
 class GatewaySettings(Settings):
     """Everything the gateway reads from its environment."""
 
-    listen: str = "127.0.0.1:50051"
-    """Address and port to serve gRPC on; port 0 takes a free one."""
-
+    # Declared before `listen`, which is judged by it.
     allow_plaintext: bool = False
     """Whether an address beyond loopback may be served without TLS (1: yes). Keys and personal
     data then cross the network in the clear: only behind a proxy that speaks TLS."""
+
+    listen: str = "127.0.0.1:50051"
+    """Address and port to serve gRPC on; port 0 takes a free one."""
 
     database_url: str = "sqlite:///leadgate.db"
     """The ledger: `sqlite:///FILE`, a file on a local disk."""
@@ -51,7 +52,7 @@ class GatewaySettings(Settings):
     one is kept beside the database, in `<database>.person-key`. It must never change."""
 
     phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
-    """Where national phone numbers are from when the lead's address does not say, as two letters."""
+    """Where national phone numbers are from, unless the lead's address says: two letters."""
 
     queue_limit: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Writes that may wait for a commit, 100 to 1,000,000; more are refused with a retry delay."""
@@ -67,10 +68,15 @@ class GatewaySettings(Settings):
 
     @field_validator("listen")
     @classmethod
-    def _has_port(cls, value: str) -> str:
+    def _is_served(cls, value: str, info: ValidationInfo) -> str:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("must be an address and a port, such as 127.0.0.1:50051")
+        if not info.data.get("allow_plaintext") and not _is_loopback(host):
+            raise ValueError(
+                "an address beyond loopback is not served without TLS; listen on 127.0.0.1 behind a"
+                " proxy, or set LEADGATE_ALLOW_PLAINTEXT=1"
+            )
         return value
 
     @field_validator("operator_key")
@@ -87,19 +93,9 @@ class GatewaySettings(Settings):
             raise ValueError("must have at least 32 characters")
         return value
 
-    @model_validator(mode="after")
-    def _is_private(self) -> GatewaySettings:
-        if not self.allow_plaintext and not _is_loopback(self.listen):
-            raise ValueError(
-                "LEADGATE_LISTEN: an address beyond loopback is not served without TLS; listen on"
-                " 127.0.0.1 behind a proxy, or set LEADGATE_ALLOW_PLAINTEXT=1"
-            )
-        return self
 
-
-def _is_loopback(listen: str) -> bool:
-    host = listen.rpartition(":")[0].strip("[]")
+def _is_loopback(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"

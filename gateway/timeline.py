@@ -33,8 +33,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """One event of one delivery. Times in microseconds; `receipts` is an encoded
-    `leadgate.v1.DeliveryEvent`. `place` is where it stands in the order of commits."""
+    """One event of one delivery; times in microseconds.
+
+    `place` is where it stands in the order of commits; `receipts` is an encoded
+    `leadgate.v1.DeliveryEvent`.
+    """
 
     place: Place
     lead_id: bytes

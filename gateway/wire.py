@@ -148,11 +148,12 @@ def _report_violations(
         yield Violation("delivery_id", "must be the delivery_id of a record")
     if message.attempt < 1:
         yield Violation("attempt", "must be the attempt of the record, from 1")
-    if message.outcome not in tuple(Outcome):
+    outcome = int(message.outcome)
+    if outcome not in tuple(Outcome):
         yield Violation("outcome", "must say what became of the delivery")
-    elif message.outcome == Outcome.DELIVERED and message.reason:
+    elif outcome == Outcome.DELIVERED and message.reason:
         yield Violation("reason", "must be empty for DELIVERED")
-    elif message.outcome != Outcome.DELIVERED and not _REASON.fullmatch(message.reason):
+    elif outcome != Outcome.DELIVERED and not _REASON.fullmatch(message.reason):
         yield Violation("reason", "must have 1 to 64 characters of UPPER_SNAKE")
     if message.retry_delay.seconds < 0 or message.retry_delay.nanos < 0:
         yield Violation("retry_delay", "must not be negative")

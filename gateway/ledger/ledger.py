@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
 from gateway.bell import Bell
 from gateway.errors import GatewayError, OverloadedError, StoppingError
@@ -78,13 +78,13 @@ class SqlLedger:
             writer = sql.open_writer(file)
             stack.callback(writer.dispose)
             sql.migrate(writer, MIGRATIONS)
-            self._connection: Any = writer.raw_connection().driver_connection
+            self._connection = _driver(writer)
             self._market = market_rows.load(self._connection.cursor())
             row = _LAST_ACCEPT.one(self._connection.cursor())
             self._last = row[0] if row else 0
             reader = sql.open_reader(file)
             stack.callback(reader.dispose)
-            self._reading: Any = reader.raw_connection().driver_connection
+            self._reading = _driver(reader)
             self._readers = stack.enter_context(ThreadPoolExecutor(1, "ledger-read"))
             self._loop = asyncio.get_running_loop()
             self._commits = await stack.enter_async_context(
@@ -199,6 +199,11 @@ class SqlLedger:
         if transaction.rings:
             self._loop.call_soon_threadsafe(self.bell.ring, transaction.rings)
         return results
+
+
+def _driver(engine: Engine) -> Any:
+    """The driver's own connection, below SQLAlchemy."""
+    return engine.raw_connection().driver_connection
 
 
 def _result(operation: Operation, transaction: Transaction) -> Any:

@@ -84,7 +84,7 @@ def list_leads(
     cursor: Any, market: Market, matching: Filter, before: int, count: int
 ) -> list[LeadView]:
     """See `gateway.timeline.Ledger`."""
-    query = select(*_LEAD).where(leads.c.lead_key < before)
+    query: Any = select(*_LEAD).where(leads.c.lead_key < before)
     query = _of_leads(query, cursor, market, matching)
     if matching.state or matching.buyer_id:
         query = query.where(
@@ -101,7 +101,7 @@ def list_deliveries(
 ) -> list[DeliveryView]:
     """See `gateway.timeline.Ledger`."""
     place = tuple_(deliveries.c.lead_key, deliveries.c.buyer_key)
-    query = select(*_LEAD, *_DELIVERY).join_from(deliveries, leads).where(place < before)
+    query: Any = select(*_LEAD, *_DELIVERY).join_from(deliveries, leads).where(place < before)
     query = _of_leads(query, cursor, market, matching).where(*_of_delivery(market, matching))
     query = query.order_by(deliveries.c.lead_key.desc(), deliveries.c.buyer_key.desc())
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -119,6 +120,18 @@ class _Delivery:
     shares: tuple[Share, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What is added to the delivery's history."""
+
+    kind: EventKind
+    state: State
+    attempt: int
+    reason: str = ""
+    due_time: int | None = None
+    receipts: bytes | None = None
+
+
 def settle(transaction: Transaction, buyer_id: str, report: Report) -> Reported:
     """Judges a report and stores what follows.
 
@@ -178,14 +191,8 @@ def _keep_receipts(transaction: Transaction, delivery: _Delivery, report: Report
     if news:
         rows = [(lead, buyer, r.cdr_id, r.status, r.encoded) for r in news]
         _ADD_RECEIPT.many(cursor, rows)
-        _note(
-            transaction,
-            delivery,
-            EventKind.CLAIMED,
-            delivery.state,
-            attempt=report.attempt,
-            receipts=_encoded(news),
-        )
+        claimed = _Event(EventKind.CLAIMED, delivery.state, report.attempt, receipts=_encoded(news))
+        _note(transaction, delivery, claimed)
     return stored.keys() | {receipt.cdr_id for receipt in news}
 
 
@@ -210,56 +217,33 @@ def _settle(transaction: Transaction, delivery: _Delivery, report: Report) -> Re
     state = SETTLED_STATE[report.outcome]
     _move(transaction, delivery, state, delivery.attempt, reason=report.reason)
     kind = _SETTLED_EVENT[report.outcome]
-    _note(transaction, delivery, kind, state, attempt=delivery.attempt, reason=report.reason)
+    _note(transaction, delivery, _Event(kind, state, delivery.attempt, report.reason))
     return Reported(state)
 
 
 def _defer(
     transaction: Transaction, delivery: _Delivery, report: Report, held: set[str]
 ) -> Reported:
-    next_step = retry.after_deferral(
-        delivery.attempt,
+    attempt = delivery.attempt
+    step = retry.after_deferral(
+        attempt,
         report.retry_delay,
         unclaimed_expired=_has_expired(transaction.now, delivery.shares, held),
         jitter=random.random(),
     )
-    if isinstance(next_step, retry.Final):
-        _note(
-            transaction,
-            delivery,
-            EventKind.DEFERRED,
-            State.FAILED,
-            attempt=delivery.attempt,
-            reason=report.reason,
-        )
-        _move(transaction, delivery, State.FAILED, delivery.attempt, reason=next_step.reason)
-        _note(
-            transaction,
-            delivery,
-            EventKind.FAILED,
-            State.FAILED,
-            attempt=delivery.attempt,
-            reason=next_step.reason,
-        )
+    if isinstance(step, retry.Final):
+        deferred = _Event(EventKind.DEFERRED, State.FAILED, attempt, report.reason)
+        _note(transaction, delivery, deferred)
+        _move(transaction, delivery, State.FAILED, attempt, reason=step.reason)
+        failed = _Event(EventKind.FAILED, State.FAILED, attempt, step.reason)
+        _note(transaction, delivery, failed)
         return Reported(State.FAILED)
-    due_time = transaction.now + int(next_step.delay.total_seconds() * 1_000_000)
+    due_time = transaction.now + step.delay // timedelta(microseconds=1)
     _move(
-        transaction,
-        delivery,
-        State.PENDING,
-        delivery.attempt + 1,
-        reason=report.reason,
-        due_time=due_time,
+        transaction, delivery, State.PENDING, attempt + 1, reason=report.reason, due_time=due_time
     )
-    _note(
-        transaction,
-        delivery,
-        EventKind.DEFERRED,
-        State.PENDING,
-        attempt=delivery.attempt,
-        reason=report.reason,
-        due_time=due_time,
-    )
+    deferred = _Event(EventKind.DEFERRED, State.PENDING, attempt, report.reason, due_time)
+    _note(transaction, delivery, deferred)
     return Reported(State.PENDING)
 
 
@@ -304,30 +288,20 @@ def _move(
     transaction.rings.add(buyer)
 
 
-def _note(
-    transaction: Transaction,
-    delivery: _Delivery,
-    kind: EventKind,
-    state: State,
-    *,
-    attempt: int,
-    reason: str = "",
-    due_time: int | None = None,
-    receipts: bytes | None = None,
-) -> None:
+def _note(transaction: Transaction, delivery: _Delivery, event: _Event) -> None:
     lead, buyer = delivery.key
     _ADD_EVENT.run(
         transaction.cursor,
         lead_key=lead,
         buyer_key=buyer,
         generator_key=delivery.generator_key,
-        kind=int(kind),
-        state=int(state),
-        attempt=attempt,
+        kind=int(event.kind),
+        state=int(event.state),
+        attempt=event.attempt,
         event_time=transaction.now,
-        reason=reason or None,
-        due_time=due_time,
-        receipts=receipts,
+        reason=event.reason or None,
+        due_time=event.due_time,
+        receipts=event.receipts,
     )
     transaction.rings.add(EVENTS)
 

@@ -78,8 +78,11 @@ _ADD_USE = Prepared(sqlite.insert(evidence_uses).on_conflict_do_nothing())
 
 
 def accept(transaction: Transaction, submission: Submission) -> Accepted:
-    """Answers a repeat with the first answer; else decides, and stores unless it only
-    validates. Raises `RequestIdReusedError` for a request id with other content."""
+    """Decides a submission, and stores it unless it only validates.
+
+    A repeat gets the first answer. Raises `RequestIdReusedError` for a request id with
+    other content.
+    """
     generator = transaction.market.generators[submission.generator_id]
     found = _FIND.one(transaction.cursor, generator=generator.key, request_id=submission.request_id)
     if found is None:

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message_factory import GetMessageClass
 
 from gateway.access import Caller, identify, require
 from gateway.errors import GatewayError, OverloadedError
@@ -23,14 +24,19 @@ from gateway.market import Market, Role
 from gateway.rpc.status import abort
 from leadgate.logs import frames
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 _log = structlog.get_logger("gateway.rpc")
 _UNFORESEEN = "an internal error; it is in the gateway's log. Repeat the request"
 
 
 @dataclass
 class Room:
-    """How many calls of one class may run at once. Streams that wait and calls that work
-    are counted apart: a thousand watches must not keep a lead out."""
+    """How many calls of one class may run at once.
+
+    Streams that wait and calls that work are counted apart: a thousand watches must not
+    keep a lead out.
+    """
 
     name: str
     limit: int
@@ -68,25 +74,25 @@ class Edge:
             },
         )
 
-    def _handler(self, method: MethodDescriptor, role: Role, handle: Any) -> grpc.RpcMethodHandler:
-        make, wrap = {
+    def _handler(self, method: MethodDescriptor, role: Role, handle: Any) -> Any:
+        kinds: dict[tuple[bool, bool], tuple[Any, Any]] = {
             (False, False): (grpc.unary_unary_rpc_method_handler, self._unary),
             (False, True): (grpc.unary_stream_rpc_method_handler, self._stream),
             (True, True): (grpc.stream_stream_rpc_method_handler, self._stream),
-        }[method.client_streaming, method.server_streaming]
-        handler: grpc.RpcMethodHandler = make(
+        }
+        make, wrap = kinds[method.client_streaming, method.server_streaming]
+        return make(
             wrap(method.name, role, handle),
-            request_deserializer=method.input_type._concrete_class.FromString,
-            response_serializer=method.output_type._concrete_class.SerializeToString,
+            request_deserializer=GetMessageClass(method.input_type).FromString,
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
-        return handler
 
     def _unary(
         self, name: str, role: Role, handle: Callable[[Caller, Any], Awaitable[Any]]
-    ) -> Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]:
+    ) -> Callable[[Any, Context], Awaitable[Any]]:
         room = self._rooms[name]
 
-        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        async def call(request: Any, context: Context) -> Any:
             try:
                 caller = self._caller(context, role)
                 with room.place():
@@ -101,10 +107,10 @@ class Edge:
 
     def _stream(
         self, name: str, role: Role, handle: Callable[[Caller, Any], AsyncIterator[Any]]
-    ) -> Callable[[Any, grpc.aio.ServicerContext], AsyncIterator[Any]]:
+    ) -> Callable[[Any, Context], AsyncIterator[Any]]:
         room = self._rooms[name]
 
-        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             try:
                 caller = self._caller(context, role)
                 with room.place():
@@ -118,7 +124,7 @@ class Edge:
 
         return call
 
-    def _caller(self, context: grpc.aio.ServicerContext, role: Role) -> Caller:
+    def _caller(self, context: Context, role: Role) -> Caller:
         sent = next(
             (value for key, value in context.invocation_metadata() or () if key == "x-api-key"),
             None,
@@ -128,7 +134,7 @@ class Edge:
         return caller
 
 
-async def _abort_unforeseen(context: grpc.aio.ServicerContext, name: str, error: Exception) -> None:
+async def _abort_unforeseen(context: Context, name: str, error: Exception) -> None:
     # The message of an exception may quote the request: only its type and place are logged.
     _log.error("call failed", rpc=name, error=type(error).__name__, at=frames(error))
     await abort(context, GatewayError(_UNFORESEEN))

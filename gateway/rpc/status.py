@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -32,7 +34,7 @@ def status(error: GatewayError) -> Status:
     return message
 
 
-async def abort(context: grpc.aio.ServicerContext, error: GatewayError) -> None:
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: GatewayError) -> None:
     """Ends a call with the refusal. Does not return.
 
     grpc.aio has no `abort_with_status`; the details travel as trailing metadata.
