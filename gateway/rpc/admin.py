@@ -59,14 +59,14 @@ class MarketAdmin(Protocol):
 
 
 class Retries(Protocol):
-    """Brings failed deliveries back; see `gateway.ledger.outbox`."""
+    """Brings failed deliveries back; see `gateway.ledger.resend`."""
 
-    async def retry_named(self, deliveries: Sequence[tuple[bytes, str]]) -> int:
-        """Retries those of the deliveries (lead id, buyer id) that are FAILED; how many."""
+    async def retry(self, buyer_id: str, reason: str, accepted_from: int) -> int:
+        """Retries a buyer's FAILED deliveries, of one reason unless it is empty."""
         ...
 
-    async def retry_failed(self, buyer: Buyer, reason: str, accepted_from: int | None) -> int:
-        """Retries FAILED deliveries of a buyer; empty and None are no limit."""
+    async def retry_named(self, names: Sequence[tuple[bytes, str]]) -> int:
+        """Retries those FAILED among the named (lead id, buyer id); returns how many."""
         ...
 
 
@@ -221,7 +221,8 @@ class AdminRpc:
             retried = await self._retries.retry_named([name for name in named if name])
             return pb.RetryDeliveriesResponse(retried=retried)
         buyer = _found(self._admin.market.buyers, request.buyer_id, "buyer")
-        retried = await self._retries.retry_failed(buyer, request.reason, accepted_from)
+        since = accepted_from or 0
+        retried = await self._retries.retry(buyer.buyer_id, request.reason, since)
         return pb.RetryDeliveriesResponse(retried=retried)
 
     async def _buyers(self, buyers: Sequence[Buyer]) -> list[market_pb2.Buyer]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ from gateway.errors import InvalidRequestError, NotFoundError
 from gateway.intake import RecipientEvidence, Submission
 from gateway.ledger.admin import MarketAdmin
 from gateway.ledger.ledger import SqlLedger
-from gateway.market import Buyer, Role
+from gateway.ledger.resend import SqlResend
+from gateway.market import Role
 from gateway.rpc.admin import AdminRpc
 from leadgate import keys
 from leadgate.v1 import admin_service_pb2 as pb
 from leadgate.v1 import market_pb2
 
 OPERATOR = Caller(Role.OPERATOR)
+LEAD = bytes(range(16))
 DOCUMENT = """
 generators:
   - {id: forms-example, keys: [{env: FORMS_KEY}]}
@@ -37,23 +39,6 @@ evidence_hosts:
   - {host: archive.example.com}
 """
 ENVIRONMENT = {"FORMS_KEY": str(keys.mint())}
-
-
-@dataclass
-class FakeRetries:
-    """Retries nothing, and keeps what it was asked for."""
-
-    asked: list[object] = field(default_factory=list)
-
-    async def retry_named(self, deliveries: Sequence[tuple[bytes, str]]) -> int:
-        """As if all of them were FAILED."""
-        self.asked.append(deliveries)
-        return len(deliveries)
-
-    async def retry_failed(self, buyer: Buyer, reason: str, accepted_from: int | None) -> int:
-        """As if seven were FAILED."""
-        self.asked.append((buyer.buyer_id, reason, accepted_from))
-        return 7
 
 
 @dataclass
@@ -82,15 +67,9 @@ async def ledger(tmp_path: Path) -> AsyncIterator[SqlLedger]:
 
 
 @pytest.fixture
-def retries() -> FakeRetries:
-    """What RetryDeliveries comes to."""
-    return FakeRetries()
-
-
-@pytest.fixture
-def rpc(ledger: SqlLedger, retries: FakeRetries) -> AdminRpc:
+def rpc(ledger: SqlLedger) -> AdminRpc:
     """The service."""
-    return AdminRpc(MarketAdmin(ledger), retries, FakeTopics())
+    return AdminRpc(MarketAdmin(ledger), SqlResend(ledger), FakeTopics())
 
 
 async def violated(call: Any) -> list[str]:
@@ -178,7 +157,7 @@ async def test_a_pull_buyer_has_no_topic(rpc: AdminRpc) -> None:
 
 async def test_without_kafka_the_operator_reads_why_a_topic_fails(ledger: SqlLedger) -> None:
     """A Kafka buyer of an embedded gateway would otherwise wait without a word."""
-    rpc = AdminRpc(MarketAdmin(ledger), FakeRetries(), None)
+    rpc = AdminRpc(MarketAdmin(ledger), SqlResend(ledger), None)
     answer = await rpc.get_buyer(OPERATOR, pb.GetBuyerRequest(buyer_id="buyer-one"))
     assert answer.buyer.topic.state == market_pb2.Topic.STATE_FAILING
     assert "LEADGATE_KAFKA_BOOTSTRAP" in answer.buyer.topic.detail
@@ -281,18 +260,33 @@ async def test_keys_are_filtered_by_role_and_subject(rpc: AdminRpc) -> None:
     assert await violated(rpc.list_api_keys(OPERATOR, request)) == ["role", "page_size"]
 
 
+@pytest.mark.parametrize(
+    ("request_", "retried"),
+    [
+        (pb.RetryDeliveriesRequest(delivery_ids=[delivery_id(LEAD, "buyer-one")]), 1),
+        (pb.RetryDeliveriesRequest(delivery_ids=[delivery_id(LEAD, "buyer-two")]), 0),
+        (pb.RetryDeliveriesRequest(buyer_id="buyer-one"), 1),
+        (pb.RetryDeliveriesRequest(buyer_id="buyer-two"), 0),
+        (pb.RetryDeliveriesRequest(buyer_id="buyer-one", reason="SHARE_GONE"), 1),
+        (pb.RetryDeliveriesRequest(buyer_id="buyer-one", reason="OTHER"), 0),
+        (
+            pb.RetryDeliveriesRequest(
+                buyer_id="buyer-one", accepted_from=Timestamp(seconds=1 << 33)
+            ),
+            0,
+        ),
+    ],
+)
 async def test_failed_deliveries_are_named_or_described(
-    rpc: AdminRpc, retries: FakeRetries
+    rpc: AdminRpc, ledger: SqlLedger, request_: pb.RetryDeliveriesRequest, retried: int
 ) -> None:
-    """Both ways come to the ledger in its own words."""
-    lead_id = bytes(range(16))
-    named = pb.RetryDeliveriesRequest(delivery_ids=[delivery_id(lead_id, "buyer-one")])
-    assert (await rpc.retry_deliveries(OPERATOR, named)).retried == 1
-    described = pb.RetryDeliveriesRequest(
-        buyer_id="buyer-one", reason="SHARE_GONE", accepted_from=Timestamp(seconds=2)
-    )
-    assert (await rpc.retry_deliveries(OPERATOR, described)).retried == 7
-    assert retries.asked == [[(lead_id, "buyer-one")], ("buyer-one", "SHARE_GONE", 2_000_000)]
+    """By id, by buyer, by reason and by time; what is meant is on its way again."""
+    await submit(ledger)
+    failed = "UPDATE deliveries SET state = 6, reason = 'SHARE_GONE', due_time = NULL"
+    await ledger.commit(lambda tx: tx.cursor.execute(failed))
+    assert (await rpc.retry_deliveries(OPERATOR, request_)).retried == retried
+    found = await rpc.get_buyer(OPERATOR, pb.GetBuyerRequest(buyer_id="buyer-one"))
+    assert found.buyer.waiting == retried
 
 
 async def test_every_mistake_of_a_retry_is_listed(rpc: AdminRpc) -> None:
@@ -314,7 +308,7 @@ async def test_every_mistake_of_a_retry_is_listed(rpc: AdminRpc) -> None:
 async def submit(ledger: SqlLedger) -> None:
     """Stores a lead for buyer-one."""
     submission = Submission(
-        lead_id=bytes(16),
+        lead_id=LEAD,
         generator_id="forms-example",
         request_id="request-1",
         fingerprint=bytes(32),
