@@ -8,18 +8,27 @@ classes with a method per RPC that take a `Caller` and a message and raise
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+)
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.access import Caller, identify, require
-from gateway.errors import GatewayError, OverloadedError
+from gateway.errors import GatewayError, InvalidRequestError, OverloadedError, Violation
 from gateway.market import Market, Role
 from gateway.rpc.status import abort
 from leadgate.logs import frames
@@ -82,47 +91,68 @@ class Edge:
         }
         make, wrap = kinds[method.client_streaming, method.server_streaming]
         return make(
-            wrap(method.name, role, handle),
-            request_deserializer=GetMessageClass(method.input_type).FromString,
+            wrap(method, role, handle),
+            # Requests come here as bytes: gRPC would answer those it cannot read with UNKNOWN.
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
 
     def _unary(
-        self, name: str, role: Role, handle: Callable[[Caller, Any], Awaitable[Any]]
-    ) -> Callable[[Any, Context], Awaitable[Any]]:
-        room = self._rooms[name]
+        self, method: MethodDescriptor, role: Role, handle: Callable[[Caller, Any], Awaitable[Any]]
+    ) -> Callable[[bytes, Context], Awaitable[Any]]:
+        room = self._rooms[method.name]
+        kind = GetMessageClass(method.input_type)
 
-        async def call(request: Any, context: Context) -> Any:
+        async def call(request: bytes, context: Context) -> Any:
             try:
                 caller = self._caller(context, role)
                 with room.place():
-                    return await handle(caller, request)
+                    return await handle(caller, _message(kind, request))
             except GatewayError as refusal:
                 await abort(context, refusal)
             except Exception as error:
                 # The RPC edge must outlive any one call.
-                await _abort_unforeseen(context, name, error)
+                await _abort_unforeseen(context, method.name, error)
 
         return call
 
     def _stream(
-        self, name: str, role: Role, handle: Callable[[Caller, Any], AsyncIterator[Any]]
+        self,
+        method: MethodDescriptor,
+        role: Role,
+        handle: Callable[[Caller, Any], AsyncGenerator[Any]],
     ) -> Callable[[Any, Context], AsyncIterator[Any]]:
-        room = self._rooms[name]
+        room = self._rooms[method.name]
+        kind = GetMessageClass(method.input_type)
 
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+        async def call(sent: Any, context: Context) -> AsyncIterator[Any]:
             try:
                 caller = self._caller(context, role)
+                check = self._recheck(context, role)
+                read = _messages if method.client_streaming else _message
                 with room.place():
-                    async for response in handle(caller, request):
-                        yield response
+                    async with aclosing(handle(caller, read(kind, sent))) as responses:
+                        async for response in responses:
+                            check()
+                            yield response
             except GatewayError as refusal:
                 await abort(context, refusal)
             except Exception as error:
                 # The RPC edge must outlive any one call.
-                await _abort_unforeseen(context, name, error)
+                await _abort_unforeseen(context, method.name, error)
 
         return call
+
+    def _recheck(self, context: Context, role: Role) -> Callable[[], None]:
+        """A check that refuses to go on with a stream whose key was revoked meanwhile."""
+        seen = self._market()
+
+        def check() -> None:
+            nonlocal seen
+            if self._market() is not seen:
+                seen = self._market()
+                self._caller(context, role)
+
+        return check
 
     def _caller(self, context: Context, role: Role) -> Caller:
         sent = next(
@@ -132,6 +162,21 @@ class Edge:
         caller = identify(self._market(), sent if isinstance(sent, str) else None)
         require(caller, role)
         return caller
+
+
+def _message(kind: type[Message], sent: bytes) -> Message:
+    """The message that was sent, or `InvalidRequestError`."""
+    try:
+        return kind.FromString(sent)
+    except DecodeError:
+        name = kind.DESCRIPTOR.full_name
+        problem = f"must be the encoding of a {name}, with texts in UTF-8"
+        raise InvalidRequestError([Violation("request", problem)]) from None
+
+
+async def _messages(kind: type[Message], sent: AsyncIterable[bytes]) -> AsyncIterator[Message]:
+    async for one in sent:
+        yield _message(kind, one)
 
 
 async def _abort_unforeseen(context: Context, name: str, error: Exception) -> None:

@@ -87,8 +87,11 @@ class LeadRpc:
         finally:
             stopping.cancel()
             reader.cancel()
+            _forget(answers)
         if self._stop.is_set():
             raise StoppingError("the gateway is stopping; repeat what was not answered")
+        # Raises what ended the reading, such as a message that is none.
+        await reader
 
     async def get_lead(self, caller: Caller, request: pb.GetLeadRequest) -> pb.GetLeadResponse:
         """One lead with its events."""
@@ -162,6 +165,14 @@ class LeadRpc:
 
 _Pending = asyncio.Future[Accepted] | GatewayError
 _Answer = tuple[str, _Pending]
+
+
+def _forget(answers: asyncio.Queue[_Answer | None]) -> None:
+    """Drops answers that nobody waits for; the reader, ending, then finds room in the queue."""
+    while not answers.empty():
+        _, answer = answers.get_nowait() or ("", None)
+        if isinstance(answer, asyncio.Future):
+            answer.cancel()
 
 
 def _generator(caller: Caller) -> str:
