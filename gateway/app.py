@@ -6,40 +6,47 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
-import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from gateway.bell import Bell
+from gateway.bell import KAFKA, Bell
+from gateway.dispatch import Dispatch
 from gateway.errors import GatewayError, InvalidRequestError
 from gateway.intake import Intake
+from gateway.kafka import KafkaOutlet
 from gateway.ledger.admin import MarketAdmin
+from gateway.ledger.leases import SqlLeases
 from gateway.ledger.ledger import SqlLedger
+from gateway.ledger.outbox import SqlOutbox
+from gateway.ledger.resend import SqlResend
 from gateway.market import Role
 from gateway.person_key import person_key
+from gateway.rpc.admin import AdminRpc
+from gateway.rpc.delivery import DeliveryRpc
 from gateway.rpc.edge import Edge, Room
 from gateway.rpc.lead import LeadRpc
+from gateway.rpc.server import Server, running
 from gateway.settings import GatewaySettings
+from gateway.streams import Streams
 from gateway.timeline import Timeline
+from gateway.topics import Topics, TopicSettings
 from leadgate.process import ExitCode, Refusal
 from leadgate.settings import shown
 from leadgate.sql import database_file
-from leadgate.v1 import lead_service_pb2
+from leadgate.v1 import admin_service_pb2, delivery_service_pb2, lead_service_pb2
 
 _log = structlog.get_logger("gateway")
 
-_SERVER_OPTIONS = (
-    # A second gateway on the same port must fail, not share it.
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    # Finds dead peers: a pull client that vanished must give its deliveries back.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-)
+_LEADS = lead_service_pb2.DESCRIPTOR.services_by_name["LeadService"]
+_DELIVERIES = delivery_service_pb2.DESCRIPTOR.services_by_name["DeliveryService"]
+_ADMIN = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
+
+
+class MarketError(Refusal):
+    """The market document cannot be applied."""
+
+    exit_code = ExitCode.SETTINGS
 
 
 async def serve(settings: GatewaySettings, stop: asyncio.Event) -> None:
@@ -62,36 +69,29 @@ async def gateway(settings: GatewaySettings, stop: asyncio.Event) -> AsyncIterat
         admin = MarketAdmin(ledger)
         await _prepare(admin, settings)
         key = person_key(settings.person_key, database_file(settings.database_url))
+
+        topics = _topics(settings)
+        outlet = KafkaOutlet(settings.kafka_bootstrap, topics) if topics else None
+        dispatch = Dispatch(SqlOutbox(ledger), bell, outlet)
+        await stack.enter_async_context(dispatch.running())
+        streams = Streams(SqlLeases(ledger), bell)
+        await streams.start()
+
         intake = Intake(ledger, key, settings.phone_region)
         timeline = Timeline(ledger, bell, stop)
+        resend = SqlResend(ledger)
+        services = [
+            (_LEADS, Role.GENERATOR, LeadRpc(intake, ledger, timeline, stop)),
+            (_DELIVERIES, Role.BUYER, DeliveryRpc(ledger, streams, resend)),
+            (_ADMIN, Role.OPERATOR, AdminRpc(admin, resend, topics)),
+        ]
         edge = Edge(lambda: ledger.market, _rooms(settings))
-        services = {
-            lead_service_pb2.DESCRIPTOR.services_by_name["LeadService"]: (
-                Role.GENERATOR,
-                LeadRpc(intake, ledger, timeline, stop),
-            ),
-        }
-        server = grpc.aio.server(options=_SERVER_OPTIONS)
-        for service, (role, target) in services.items():
-            server.add_generic_rpc_handlers((edge.handlers(service, role, target),))
-        names = [service.full_name for service in services]
-        checks = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-        reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
-        )
-        port = server.add_insecure_port(settings.listen)
-        await server.start()
-        stack.push_async_callback(_drain, server, checks, settings.drain_seconds)
-        for name in ["", *names]:
-            await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
-        yield f"{settings.listen.rpartition(':')[0]}:{port}"
-
-
-class MarketError(Refusal):
-    """The market document cannot be applied."""
-
-    exit_code = ExitCode.SETTINGS
+        drain = timedelta(seconds=settings.drain_seconds)
+        server = await stack.enter_async_context(running(settings.listen, edge, services, drain))
+        stack.callback(streams.stop)
+        telling = asyncio.create_task(_tell_kafka(server, dispatch, bell))
+        stack.callback(telling.cancel)
+        yield server.address
 
 
 async def _prepare(admin: MarketAdmin, settings: GatewaySettings) -> None:
@@ -102,8 +102,9 @@ async def _prepare(admin: MarketAdmin, settings: GatewaySettings) -> None:
         return
     try:
         changes = await admin.apply_document(settings.market.read_text(), os.environ)
-    except OSError as error:
-        raise MarketError(f"{settings.market} cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
+        raise MarketError(f"{settings.market} cannot be read: {reason}") from None
     except InvalidRequestError as error:
         problems = [violation.problem for violation in error.violations]
         raise MarketError("\n".join([f"{settings.market}:", *problems])) from None
@@ -112,24 +113,36 @@ async def _prepare(admin: MarketAdmin, settings: GatewaySettings) -> None:
     _log.info("market applied", changes=changes)
 
 
-async def _drain(
-    server: grpc.aio.Server, checks: health.aio.HealthServicer, drain_seconds: float
-) -> None:
-    """Says NOT_SERVING, takes no new call, and lets running ones finish within the limit.
+def _topics(settings: GatewaySettings) -> Topics | None:
+    """The topics of buyers, or None where no Kafka is served."""
+    if not settings.kafka_bootstrap:
+        return None
+    return Topics(
+        settings.kafka_bootstrap,
+        TopicSettings(
+            settings.kafka_partitions,
+            settings.kafka_replication,
+            settings.kafka_min_isr,
+            timedelta(days=settings.kafka_retention_days),
+        ),
+    )
 
-    Streams end by themselves: they wait for the stop event.
-    """
-    await checks.enter_graceful_shutdown()
-    await server.stop(drain_seconds)
+
+async def _tell_kafka(server: Server, dispatch: Dispatch, bell: Bell) -> None:
+    """Keeps the health of the part `kafka`; the gateway itself serves without it."""
+    with bell.listen(KAFKA) as changed:
+        while True:
+            changed.clear()
+            await server.tell(KAFKA, serving=dispatch.kafka_ready)
+            await changed.wait()
 
 
 def _rooms(settings: GatewaySettings) -> dict[str, Room]:
     """Which calls are counted together, and how many of them may run."""
-    submit = Room("submit", settings.submit_limit)
-    query = Room("query", 500)
-    report = Room("report", 500)
-    return {
-        "SubmitLead": submit,
+    query, report, admin = Room("query", 500), Room("report", 500), Room("admin", 50)
+    rooms = {method.name: admin for method in _ADMIN.methods}
+    return rooms | {
+        "SubmitLead": Room("submit", settings.submit_limit),
         "BatchSubmitLeads": Room("batch", 100),
         "StreamLeads": Room("submit stream", settings.stream_limit),
         "WatchDeliveries": Room("watch", settings.stream_limit),
@@ -139,5 +152,5 @@ def _rooms(settings: GatewaySettings) -> dict[str, Room]:
         "ReportDeliveries": report,
         "GetDelivery": query,
         "ListDeliveries": query,
-        "ReplayDeliveries": Room("replay", 10),
+        "ReplayDeliveries": admin,
     }

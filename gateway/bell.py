@@ -13,9 +13,12 @@ EVENTS = "events"
 MARKET = "market"
 """The topic that rings when the market changed."""
 
+KAFKA = "kafka"
+"""The topic that rings when Kafka went away or came back."""
+
 
 class Bell:
-    """A bell for each topic: a buyer's key (something fell due), `EVENTS` or `MARKET`.
+    """A bell for each topic: those above, and each buyer's key (something fell due).
 
     Waiters read the ledger first and wait only then; a ring that comes between the two
     is kept in their event, so none is missed. All calls on the event loop.

@@ -34,7 +34,7 @@ class Dispatch:
         self._bell = bell
         self._outlet = outlet
         self._drain_seconds = drain.total_seconds()
-        self._outage = Outage()
+        self._outage = Outage(bell)
         self._stop = asyncio.Event()
         self._lanes: dict[int, asyncio.Task[None]] = {}
 

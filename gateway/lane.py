@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol, Self
 
 import structlog
 
-from gateway.bell import MARKET, Bell
+from gateway.bell import KAFKA, MARKET, Bell
 from gateway.delivery import delivery_id
 from gateway.due import Due, Waiting
 from gateway.errors import StoppingError
 from gateway.market import Buyer, Market, Transport
-from gateway.outlet import AwayError, Channel, Outlet, OutletError, RefusedError
+from gateway.outlet import AwayError, Channel, Outlet, OutletError, RefusedError, Sending
 from gateway.record import UNPUBLISHABLE, Record, topic_record
 
 CHUNK: Final = 500
-"""Most deliveries in one chunk: a chunk is built while the one before it is sent."""
+"""Most deliveries in one chunk: one is built while another is sent and a third marked."""
+
+_IN_FLIGHT = 2
+_CHUNKS_IN_A_RUN = 20
 
 _SLICE = 32
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -54,8 +59,8 @@ class Outbox(Protocol):
         """Now, in microseconds."""
         ...
 
-    async def due(self, buyer_key: int, count: int, skip: Collection[int]) -> Waiting:
-        """What is due for a buyer, without the leads in `skip`."""
+    async def due(self, buyer_key: int, count: int, after: Due | None) -> Waiting:
+        """What is due for a buyer, the oldest first, behind `after` if that is given."""
         ...
 
     async def mark(self, buyer_key: int, sent: Sequence[Sent]) -> None:
@@ -68,25 +73,73 @@ class Outbox(Protocol):
 
 
 class Outage:
-    """Whether Kafka can be reached; says so in the log once each time that changes."""
+    """Whether Kafka can be reached; says so, in the log and by bell, when that changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, bell: Bell) -> None:
         self.away = False
+        self._bell = bell
 
     def begins(self, error: AwayError) -> None:
         """Kafka did not answer a lane."""
         if not self.away:
             log.warning("kafka away", reason=str(error))
-        self.away = True
+            self.away = True
+            self._bell.ring((KAFKA,))
 
     def ends(self) -> None:
         """Kafka answered a lane."""
         if self.away:
             log.info("kafka back")
-        self.away = False
+            self.away = False
+            self._bell.ring((KAFKA,))
 
 
 Chunk = list[tuple[Due, Record]]
+
+
+class _Line:
+    """Chunks on their way over one channel: sent one after the other, marked meanwhile.
+
+    As a context it ends when all of them are done; the first error ends it for all.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._turn = asyncio.Lock()
+        self._broken = False
+        self._chunks: deque[asyncio.Task[None]] = deque()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        try:
+            while kind is None and self._chunks:
+                await self._oldest()
+        finally:
+            for chunk in self._chunks:
+                chunk.cancel()
+            await asyncio.gather(*self._chunks, return_exceptions=True)
+
+    async def put(self, carry: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Starts a chunk once there is room; raises what an earlier one ended with."""
+        while len(self._chunks) >= _IN_FLIGHT:
+            await self._oldest()
+        self._chunks.append(asyncio.create_task(carry()))
+
+    async def send(self, records: Sequence[Record]) -> Sending:
+        """Sends in turn. Behind an error nothing is sent: it would overtake what failed."""
+        async with self._turn:
+            if self._broken:
+                return Sending([None] * len(records), error=OutletError("an earlier batch failed"))
+            sending = await self._channel.send(records)
+            self._broken = sending.error is not None
+            return sending
+
+    async def _oldest(self) -> None:
+        chunk = self._chunks[0]
+        await chunk
+        self._chunks.popleft()
 
 
 class Lane:
@@ -137,36 +190,35 @@ class Lane:
                     await self._pause()
 
     async def _carry(self, channel: Channel, wake: asyncio.Event) -> None:
-        """Sends what falls due, a chunk at a time; with a backlog it builds one meanwhile."""
-        in_hand: Chunk = []
-        sending: asyncio.Task[None] | None = None
-        try:
-            while self._goes_on():
-                wake.clear()
-                waiting = await self._waiting({due.lead_key for due, _ in in_hand})
-                chunk = await self._built(waiting.rows)
-                if sending:
-                    await sending
-                sending = asyncio.create_task(self._send(channel, chunk)) if chunk else None
-                in_hand = chunk
-                if waiting.more:
-                    continue
-                if sending:
-                    await sending
-                    sending, in_hand = None, []
-                else:
-                    await self._until(waiting.next_time, wake)
-            if sending:
-                await sending
-        finally:
-            if sending:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+        """Sends what falls due, run by run, and waits when there is nothing more."""
+        while self._goes_on():
+            wake.clear()
+            async with _Line(channel) as line:
+                waiting = await self._run(line)
+            if not waiting.rows:
+                await self._until(waiting.next_time, wake)
 
-    async def _waiting(self, skip: Collection[int]) -> Waiting:
+    async def _run(self, line: _Line) -> Waiting:
+        """Sends chunk behind chunk while there is a backlog; returns what it read last.
+
+        A run reads on from where it is, so what it has in hand is not read twice. Runs
+        end, because a delivery may fall due behind that place: an operator's retry of
+        the very microsecond, or a commit that overtook another.
+        """
+        last: Due | None = None
+        for _ in range(_CHUNKS_IN_A_RUN):
+            waiting = await self._waiting(last)
+            if chunk := await self._built(waiting.rows):
+                await line.put(partial(self._send, line, chunk))
+            if not waiting.more or not self._goes_on():
+                break
+            last = waiting.rows[-1]
+        return waiting
+
+    async def _waiting(self, after: Due | None) -> Waiting:
         if self._buyer.paused:
             return Waiting((), more=False, next_time=None)
-        return await self._outbox.due(self._key, self._limit, skip)
+        return await self._outbox.due(self._key, self._limit, after)
 
     async def _built(self, rows: Sequence[Due]) -> Chunk:
         """Makes the records, and lets others have the event loop in between."""
@@ -183,9 +235,9 @@ class Lane:
                 await asyncio.sleep(0)
         return chunk
 
-    async def _send(self, channel: Channel, chunk: Chunk) -> None:
+    async def _send(self, line: _Line, chunk: Chunk) -> None:
         """Sends a chunk and marks what was confirmed, whatever became of the rest."""
-        sending = await channel.send([record for _, record in chunk])
+        sending = await line.send([record for _, record in chunk])
         sent = [
             Sent(due, place.partition, place.offset)
             for (due, _), place in zip(chunk, sending.places, strict=True)

@@ -12,7 +12,7 @@ from typing import Final
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.delivery import delivery_id, lead_text
+from gateway.delivery import lead_text
 from gateway.due import Due
 from gateway.market import ANYONE, Buyer, Encoding
 from leadgate.v1.delivery_pb2 import LeadRecord, Receipt
@@ -59,9 +59,10 @@ def lead_record(due: Due, buyer_id: str, generator_id: str) -> LeadRecord:
         raise LookupError("the buyer is no recipient of the lead")
     _keep_only(submission.lead.attributes, recipient.attribute_keys)
     seconds, microseconds = divmod(due.accept_time, 1_000_000)
+    lead_id = lead_text(due.lead_id)
     record = LeadRecord(
-        delivery_id=delivery_id(due.lead_id, buyer_id),
-        lead_id=lead_text(due.lead_id),
+        delivery_id=f"{lead_id}.{buyer_id}",
+        lead_id=lead_id,
         buyer_id=buyer_id,
         generator_id=generator_id,
         attempt=due.attempt,

@@ -7,12 +7,12 @@ nothing while it waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, case, exists, func, insert, literal_column, select, tuple_, update
 
 from gateway.bell import EVENTS
 from gateway.delivery import UNSETTLED, EventKind, State
@@ -53,7 +53,11 @@ _DUE = Prepared(
         _row.lease,
     )
     .join_from(deliveries, leads)
-    .where(_row.buyer_key == bindparam("buyer"), _row.due_time <= bindparam("now"))
+    .where(
+        _row.buyer_key == bindparam("buyer"),
+        _row.due_time <= bindparam("now"),
+        tuple_(_row.due_time, _row.lead_key) > tuple_(bindparam("time"), bindparam("lead")),
+    )
     .order_by(_row.due_time, _row.lead_key)
     .limit(bindparam("count"))
 )
@@ -146,22 +150,22 @@ _ADD_EVENT = Prepared(
 
 
 def scan(
-    cursor: Any, buyer_key: int, now: int, count: int, skip: Collection[int] = ()
+    cursor: Any, buyer_key: int, now: int, count: int, after: Due | None = None
 ) -> tuple[Waiting, list[tuple[State, int | None]]]:
     """Reads what is due for a buyer, oldest first: at most `count` rows and about 1 MiB.
 
-    `skip` names leads to leave out, because they are in hand. Beside the rows: the
-    state and lease each of them has.
+    Only what stands behind `after`, if that is given. Beside the rows: the state and
+    lease each of them has.
     """
+    time, lead = (after.due_time, after.lead_key) if after else (-1, -1)
+    values = {"buyer": buyer_key, "now": now, "count": count + 1, "time": time, "lead": lead}
     rows: list[Due] = []
     standings: list[tuple[State, int | None]] = []
+    size = 0
+    # A cursor of its own: closed early, it ends the read, which would hold back checkpoints.
     with closing(cursor.connection.cursor()) as reading:
-        values = {"buyer": buyer_key, "now": now, "count": count + len(skip) + 1}
         reading.execute(_DUE.sql, [values[name] for name in _DUE.names])
-        size = 0
         for *row, has_receipts, state, lease in reading:
-            if row[0] in skip:
-                continue
             if len(rows) == count or size > CHUNK_BYTES:
                 return Waiting(rows, more=True, next_time=now), standings
             due = Due(*row)
@@ -283,11 +287,11 @@ class SqlOutbox:
         """Now, in microseconds."""
         return self._ledger.now()
 
-    async def due(self, buyer_key: int, count: int, skip: Collection[int]) -> Waiting:
-        """What is due for a buyer, the oldest first, without the leads in `skip`."""
+    async def due(self, buyer_key: int, count: int, after: Due | None) -> Waiting:
+        """What is due for a buyer, the oldest first, behind `after` if that is given."""
         now = self._ledger.now()
         waiting, _ = await self._ledger.read(
-            lambda cursor: scan(cursor, buyer_key, now, count, skip)
+            lambda cursor: scan(cursor, buyer_key, now, count, after)
         )
         return waiting
 

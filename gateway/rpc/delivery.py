@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from gateway import paging, wire
 from gateway.access import Caller
 from gateway.delivery import State, parse_delivery_id
-from gateway.errors import (
-    GatewayError,
-    InvalidRequestError,
-    NotFoundError,
-    PreconditionError,
-    Violation,
-)
-from gateway.market import Buyer, Market, Role, Transport
+from gateway.errors import GatewayError, InvalidRequestError, NotFoundError, Violation
+from gateway.market import Buyer, Market, Role
 from gateway.reports import Ledger as ReportLedger
 from gateway.rpc.filters import accepted_range, known_state
 from gateway.rpc.status import status
@@ -40,41 +35,45 @@ class Ledger(ReportLedger, TimelineLedger, Protocol):
         """The market as last committed."""
         ...
 
-    async def replay(self, buyer: Buyer, accepted_from: int, accepted_until: int | None) -> int:
-        """Sends again what was accepted in a range of time; returns how many."""
+
+class Streams(Protocol):
+    """Hands out the deliveries of pull buyers; see `gateway.streams`."""
+
+    def opened(
+        self, buyer: Buyer, max_unsettled: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[LeadRecord]]:
+        """Opens a stream of deliveries, each leased before it is handed out."""
         ...
 
 
-class Streams(Protocol):
-    """Hands out the deliveries of pull buyers."""
+class Replays(Protocol):
+    """Sends deliveries again; see `gateway.ledger.resend`."""
 
-    def deliveries(self, buyer: Buyer, max_unsettled: int) -> AsyncIterator[LeadRecord]:
-        """Yields deliveries as they fall due, each leased before it is handed out."""
+    async def replay(self, buyer_id: str, accepted_from: int, accepted_until: int | None) -> int:
+        """Sends again what was accepted in a range of time; returns how many."""
         ...
 
 
 class DeliveryRpc:
     """Hands out deliveries of the calling buyer, and takes its reports."""
 
-    def __init__(self, ledger: Ledger, streams: Streams) -> None:
+    def __init__(self, ledger: Ledger, streams: Streams, replays: Replays) -> None:
         self._ledger = ledger
         self._streams = streams
+        self._replays = replays
 
     async def stream_deliveries(
         self, caller: Caller, request: pb.StreamDeliveriesRequest
     ) -> AsyncIterator[pb.StreamDeliveriesResponse]:
         """See the proto, as of all below."""
         buyer = self._buyer(caller, request.buyer_id)
-        if buyer.transport is not Transport.PULL:
-            raise PreconditionError(
-                "WRONG_TRANSPORT", f"buyer {buyer.buyer_id} takes its deliveries from Kafka"
-            )
         most = request.max_unsettled or DEFAULT_UNSETTLED
         if not 1 <= most <= MAX_UNSETTLED:
             problem = f"must be from 1 to {MAX_UNSETTLED}, or 0 for {DEFAULT_UNSETTLED}"
             raise InvalidRequestError([Violation("max_unsettled", problem)])
-        async for record in self._streams.deliveries(buyer, most):
-            yield pb.StreamDeliveriesResponse(record=record)
+        async with self._streams.opened(buyer, most) as records:
+            async for record in records:
+                yield pb.StreamDeliveriesResponse(record=record)
 
     async def report_deliveries(
         self, caller: Caller, request: pb.ReportDeliveriesRequest
@@ -144,7 +143,7 @@ class DeliveryRpc:
             violations.append(Violation("accepted_from", "must be set"))
         if violations or accepted_from is None:
             raise InvalidRequestError(violations)
-        replayed = await self._ledger.replay(buyer, accepted_from, accepted_until)
+        replayed = await self._replays.replay(buyer.buyer_id, accepted_from, accepted_until)
         return pb.ReplayDeliveriesResponse(replayed=replayed)
 
     def _buyer(self, caller: Caller, named: str) -> Buyer:

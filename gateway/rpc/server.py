@@ -1,0 +1,83 @@
+"""The gRPC server: options, health, reflection, and how it drains."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from gateway.market import Role
+from gateway.rpc.edge import Edge
+from leadgate.process import ExitCode, Refusal
+
+OPTIONS = (
+    # A second gateway on the same port must fail, not share it.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    # Finds dead peers: a pull client that vanished must give its deliveries back.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+
+Service = tuple[ServiceDescriptor, Role, object]
+"""A service, who calls it, and the object whose methods answer."""
+
+
+class ListenError(Refusal):
+    """The address cannot be listened on."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class Server:
+    """A server that answers; `address` is where."""
+
+    def __init__(self, address: str, checks: health.aio.HealthServicer) -> None:
+        self.address = address
+        self._checks = checks
+
+    async def tell(self, name: str, *, serving: bool) -> None:
+        """Sets the health of a part, which health checks may ask for by name."""
+        status = health_pb2.HealthCheckResponse
+        await self._checks.set(name, status.SERVING if serving else status.NOT_SERVING)
+
+
+@asynccontextmanager
+async def running(
+    listen: str, edge: Edge, services: Sequence[Service], drain: timedelta
+) -> AsyncIterator[Server]:
+    """Serves inside the block, with health checks and reflection.
+
+    Leaving it says NOT_SERVING, takes no new call, and lets running ones finish within
+    the drain time; streams end by themselves, for they wait for the stop. Raises
+    `ListenError`.
+    """
+    server = grpc.aio.server(options=OPTIONS)
+    for service, role, target in services:
+        server.add_generic_rpc_handlers((edge.handlers(service, role, target),))
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    names = [service.full_name for service, _, _ in services]
+    reflection.enable_server_reflection(
+        [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+    )
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:
+        raise ListenError(f"{listen} cannot be listened on; is another gateway there?") from None
+    await server.start()
+    running_server = Server(f"{listen.rpartition(':')[0]}:{port}", checks)
+    try:
+        for name in ["", *names]:
+            await running_server.tell(name, serving=True)
+        yield running_server
+    finally:
+        await checks.enter_graceful_shutdown()
+        await server.stop(drain.total_seconds())
