@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import grpc
@@ -9,10 +10,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Violation
 
 DOMAIN = "leadgate"
 DETAILS = "grpc-status-details-bin"
+_MAX_DETAILS_BYTES = 6 * 1024
+"""gRPC clients take 8 KiB of metadata, in which the details travel with other entries."""
 
 
 def status(error: GatewayError) -> Status:
@@ -39,5 +42,19 @@ async def abort(context: grpc.aio.ServicerContext[Any, Any], error: GatewayError
 
     grpc.aio has no `abort_with_status`; the details travel as trailing metadata.
     """
-    trailing = ((DETAILS, status(error).SerializeToString()),)
+    details = status(error)
+    count = len(error.violations)
+    while details.ByteSize() > _MAX_DETAILS_BYTES and count > 1:
+        count = count * 3 // 4
+        details = status(_shortened(error, count))
+    trailing = ((DETAILS, details.SerializeToString()),)
     await context.abort(grpc.StatusCode[error.code], str(error), trailing)
+
+
+def _shortened(error: GatewayError, count: int) -> GatewayError:
+    """The refusal with its first violations, and how many more there are."""
+    rest = len(error.violations) - count
+    shorter = copy(error)
+    more = Violation(error.violations[count].field, f"and {rest} more violations")
+    shorter.violations = (*error.violations[:count], more)
+    return shorter
