@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from urllib.parse import quote
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -25,11 +26,16 @@ _SHARE = re.compile(
     r"/v1/shares/(?P<token>[A-Za-z0-9._~-]{8,512})",
     re.ASCII,
 )
+_NAT64 = IPv6Network("64:ff9b::/96")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class ShareUrlError(ValueError):
     """A share URL, or an entry of a host list, that is refused. Never quotes the URL."""
+
+
+class UnknownHostError(ShareUrlError):
+    """A share URL of good form whose host is not on the list."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,7 @@ class EvidenceHost:
 
     def allows(self, address: Address) -> bool:
         """Whether the host may be reached at this address."""
-        mapped = getattr(address, "ipv4_mapped", None)
-        seen: Address = mapped or address
+        seen = _destination(address)
         if any(seen.version == net.version and seen in net for net in self.networks):
             return True
         return seen.is_global and not seen.is_multicast
@@ -104,8 +109,8 @@ class ShareUrl:
         return f"{self.base}/v1/shares/{self.token}"
 
     def cdr_url(self, cdr_id: str) -> str:
-        """Where to GET a CDR on the same host. Ids have no character that needs quoting."""
-        return f"{self.base}/v1/cdrs/{cdr_id}"
+        """Where to GET a CDR on the same host; no id leads to another path."""
+        return f"{self.base}/v1/cdrs/{quote(cdr_id, safe=':')}"
 
 
 def trusted(url: str, hosts: Mapping[str, EvidenceHost]) -> ShareUrl:
@@ -120,7 +125,7 @@ def trusted(url: str, hosts: Mapping[str, EvidenceHost]) -> ShareUrl:
     authority = normal_authority(match["authority"], scheme)
     host = hosts.get(authority)
     if host is None:
-        raise ShareUrlError("its host is not an evidence host of the market")
+        raise UnknownHostError("its host is not an evidence host of the market")
     if scheme == "http" and not host.insecure:
         raise ShareUrlError("must use https")
     prefix = match["prefix"]
@@ -145,6 +150,15 @@ def normal_authority(authority: str, scheme: str) -> str:
     if not 1 <= int(port) <= 65535:
         raise ShareUrlError("must name a port from 1 to 65535")
     return f"{match['host'].lower()}:{int(port)}"
+
+
+def _destination(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one of a transition scheme stands for, or itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _network(text: str) -> Network:
