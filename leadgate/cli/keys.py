@@ -9,10 +9,26 @@ import typer
 from leadgate.cli.arguments import number_of
 from leadgate.cli.output import Json, document, examples, line, moment, remark, say, state, table
 
-app = typer.Typer(help="API keys. Needs an operator's key.", no_args_is_help=True)
+app = typer.Typer(help="API keys. All but `mint` need an operator's key.", no_args_is_help=True)
 
 Role = Annotated[str, typer.Option(help="generator, buyer or operator.")]
 Subject = Annotated[str, typer.Option(help="The generator or buyer.")]
+
+
+@app.command(
+    epilog=examples("leadgate keys mint", "export LEADGATE_OPERATOR_KEY=$(leadgate keys mint)")
+)
+def mint(as_json: Json = False) -> None:
+    """Make up a key without asking the gateway: for LEADGATE_OPERATOR_KEY and market.yaml.
+
+    It works once a gateway was told of it.
+    """
+    import json
+
+    from leadgate.keys import mint as mint_key
+
+    key = mint_key()
+    say(json.dumps({"keyId": key.key_id, "secret": str(key)}) if as_json else str(key))
 
 
 @app.command(

@@ -23,6 +23,9 @@ def run(
     leads: Annotated[
         int, typer.Option(min=4, max=5_000, help="How many ordinary leads to submit.")
     ] = 40,
+    patience: Annotated[
+        float, typer.Option(min=1, help="Seconds that deliveries may take to settle.")
+    ] = 60.0,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -37,6 +40,6 @@ def run(
     this run. Over Kafka where LEADGATE_KAFKA_BOOTSTRAP names a broker. Exit code 0 only
     if every lead fared as it should.
     """
-    from leadgate.cli.demo.director import direct
+    from leadgate.cli.demo.director import Wishes, direct
 
-    raise typer.Exit(direct(keep, leads, folder))
+    raise typer.Exit(direct(Wishes(keep, leads, patience, folder)))

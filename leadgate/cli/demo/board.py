@@ -67,11 +67,13 @@ class Board:
     def table(self, run: Run, one: str, two: str) -> None:
         """Prints what became of each lead; those of one kind with one end share a row."""
         grid = Table("leads", "what was submitted", one, two, box=None, padding=(0, 2, 0, 0))
-        rows: Counter[tuple[str, str, str]] = Counter()
+        rows: Counter[tuple[str, ...]] = Counter()
         for index, case in enumerate(run.cases):
-            rows[case.title, _end(run, index, one), _end(run, index, two)] += 1
-        for (title, first, second), number in rows.items():
-            grid.add_row(str(number), title, _coloured(first), _coloured(second))
+            concerned = {recipient.buyer_id for recipient in case.request.recipients}
+            ends = (_end(run, index, buyer) if buyer in concerned else "" for buyer in (one, two))
+            rows[case.title, *ends] += 1
+        for (title, *shown), number in rows.items():
+            grid.add_row(str(number), title, *map(_coloured, shown))
         width = None if self.console.is_terminal else 160
         Console(width=width).print(grid)
 

@@ -9,7 +9,9 @@ import shutil
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,15 +32,25 @@ _MARK = ".made-by-leadgate-demo"
 _MORE_LEADS = 10
 
 
-def direct(keep: bool, leads: int, folder: Path | None) -> ExitCode:
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for on the command line."""
+
+    keep: bool
+    leads: int
+    patience: float
+    folder: Path | None
+
+
+def direct(wishes: Wishes) -> ExitCode:
     """Runs the demo. OK if every expectation held, FAILED if not, KILLED after Ctrl-C."""
     board = Board()
-    temporary = folder is None and not keep
+    temporary = wishes.folder is None and not wishes.keep
     try:
         _check_parts()
-        where = _folder(folder, keep)
+        where = _folder(wishes)
         try:
-            wrong = asyncio.run(_interruptible(_directed(board, plan(where), leads, keep)))
+            wrong = asyncio.run(_interruptible(_directed(board, plan(where), wishes)))
         except asyncio.CancelledError:
             board.say("stopped; everything that was started has ended")
             _clean(where, temporary)
@@ -61,31 +73,32 @@ async def _interruptible(directed: Coroutine[Any, Any, list[str]]) -> list[str]:
     return await task
 
 
-async def _directed(board: Board, plan: Plan, leads: int, keep: bool) -> list[str]:
+async def _directed(board: Board, plan: Plan, wishes: Wishes) -> list[str]:
     began = time.monotonic()
     async with stage(plan, board.step) as set_up:
         _write_environment(plan, set_up)
         story = Story(set_up.evidence, plan.one, plan.two)
-        cases = await story.cases(leads)
+        cases = await story.cases(wishes.leads)
         board.step(f"{len(cases)} submissions with their evidence and shares are ready")
         _write_requests(plan.folder / "leads.jsonl", (case.request for case in cases))
         run = Run(set_up, cases)
         with board:
-            await run.play(board.settled)
+            await run.play(wishes.patience, board.settled)
         wrong = await mistakes(run, set_up)
         board.say()
         board.table(run, plan.one, plan.two)
         board.say()
         _judge(board, wrong, time.monotonic() - began)
-        if keep:
-            _write_requests(plan.folder / "more-leads.jsonl", await story.more(_MORE_LEADS))
+        if wishes.keep:
+            more = await story.more(_MORE_LEADS, plan.one, plan.three)
+            _write_requests(plan.folder / "more-leads.jsonl", more)
             await _stay(board, plan, run)
     return wrong
 
 
 def _judge(board: Board, wrong: list[str], seconds: float) -> None:
-    for problem in wrong:
-        board.say(f"✗ {problem}")
+    for problem, number in Counter(wrong).items():
+        board.say(f"✗ {problem}" + (f" ({number} times)" if number > 1 else ""))
     if not wrong:
         board.step(f"every lead fared as it should, {seconds:.1f} s after the start")
 
@@ -127,6 +140,10 @@ def _write_environment(plan: Plan, set_up: Stage) -> None:
         "EVIDENCE_OPERATOR_KEY": plan.evidence_operator,
         "BUYER_ONE_EVIDENCE_KEY": set_up.evidence_keys[plan.one],
         "BUYER_TWO_EVIDENCE_KEY": set_up.evidence_keys[plan.two],
+        "BUYER_THREE_EVIDENCE_KEY": set_up.evidence_keys[plan.three],
+        "BUYER_THREE": plan.three,
+        "EVIDENCE_URL": set_up.evidence_url,
+        "KAFKA": plan.kafka,
     }
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
     _write(plan.folder / "env.sh", text)
@@ -143,11 +160,11 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _folder(given: Path | None, keep: bool) -> Path:
+def _folder(wishes: Wishes) -> Path:
     """An empty folder; what an earlier demo left in it goes, anything else is refused."""
-    if given is None and not keep:
+    if wishes.folder is None and not wishes.keep:
         return Path(tempfile.mkdtemp(prefix="leadgate-demo-"))
-    folder = (given or _KEPT).absolute()
+    folder = (wishes.folder or _KEPT).absolute()
     if (folder / _MARK).exists():
         shutil.rmtree(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -26,10 +26,10 @@ class Child:
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
         self.name = name
         self.log = log
+        self.ended = False
         self._process = process
         self._events: list[dict[str, Any]] = []
         self._last: deque[str] = deque(maxlen=5)
-        self._ended = False
         self._news = asyncio.Condition()
         self._pump = asyncio.create_task(self._read())
 
@@ -40,7 +40,7 @@ class Child:
         """
         try:
             async with asyncio.timeout(START_SECONDS), self._news:
-                await self._news.wait_for(lambda: self._find(name) or self._ended)
+                await self._news.wait_for(lambda: self._find(name) or self.ended)
         except TimeoutError:
             raise DemoError(f"{self.name} is not up after {START_SECONDS:g} s") from None
         if event := self._find(name):
@@ -75,7 +75,7 @@ class Child:
                     event = json.loads(line)
                     self._events += [event] if isinstance(event, dict) else []
                 await self._tell()
-        self._ended = True
+        self.ended = True
         await self._tell()
 
     async def _tell(self) -> None:

@@ -16,7 +16,6 @@ from leadgate.cli.refusal import describe, reason_of
 from leadgate.cli.submission import Line, Submission
 from leadgate.v1 import delivery_pb2, lead_service_pb2
 
-SETTLE_SECONDS = 60.0
 FINAL = frozenset(["REJECTED", "DELIVERED", "BUYER_REJECTED", "FAILED"])
 
 
@@ -30,8 +29,8 @@ class Run:
         self._stage = stage
         self._metadata = stage.metadata(stage.plan.generator)
 
-    async def play(self, show: Callable[[int, int], None]) -> None:
-        """Submits everything and waits until it is settled, at most a minute.
+    async def play(self, patience: float, show: Callable[[int, int], None]) -> None:
+        """Submits everything and waits until it is settled, at most `patience` seconds.
 
         `show` is called with how many deliveries are settled, and of how many.
         """
@@ -42,7 +41,7 @@ class Run:
                 lambda line, result: self.answers.update({line.number: result}),
             ).run(Line(index, "", 0, case.request) for index, case in enumerate(self.cases))
             with suppress(TimeoutError):
-                async with asyncio.timeout(SETTLE_SECONDS):
+                async with asyncio.timeout(patience):
                     await following
         finally:
             following.cancel()
@@ -92,6 +91,7 @@ async def mistakes(run: Run, stage: Stage) -> list[str]:
     found = [problem for index in range(len(run.cases)) for problem in _wrong(run, index)]
     found += _wrong_repeats(run)
     found += [problem async for problem in _wrong_receipts(stage)]
+    found += [f"{child.name} ended; see {child.log}" for child in stage.children if child.ended]
     return [*found, *_wrong_sinks(run, stage)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 from leadgate.cli.demo.buyer_system import REJECTION
@@ -69,9 +69,11 @@ class Story:
             await self._of_another_person(),
         ]
 
-    async def more(self, number: int) -> list[lead_service_pb2.SubmitLeadRequest]:
-        """Ordinary leads that nobody has submitted yet."""
-        return [(await self._ordinary(index)).request for index in range(number)]
+    async def more(self, number: int, *buyers: str) -> list[lead_service_pb2.SubmitLeadRequest]:
+        """Ordinary leads for these buyers that nobody has submitted yet."""
+        people = list(islice(self._people, number))
+        captured = [(person, await self._evidence.capture(person)) for person in people]
+        return [await self._request(person, cdr, *buyers) for person, cdr in captured]
 
     async def _ordinary(self, number: int) -> Case:
         person = next(self._people)
@@ -124,7 +126,7 @@ class Story:
         return Case(
             "expired, and only the evidence service knows",
             request,
-            {self._one: Fate("FAILED", "SHARE_EXPIRED")},
+            {self._one: Fate("FAILED", "SHARE_GONE")},
         )
 
     async def _reused(self, first: Case) -> Case:

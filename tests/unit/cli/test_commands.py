@@ -14,6 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from typer.testing import CliRunner
 
+from leadgate import keys
 from leadgate.cli.app import app
 from leadgate.cli.arguments import time_of
 from leadgate.v1 import admin_service_pb2 as admin
@@ -120,6 +121,13 @@ def test_keys_create_shows_the_key_alone_on_stdout(run: Run, gateway: FakeGatewa
     result = run("keys", "create", "buyer", "buyer-one")
     assert result.stdout == "abc.secret\n"
     assert (gateway.request.role, gateway.request.subject) == (market.ROLE_BUYER, "buyer-one")
+
+
+def test_keys_mint_needs_no_gateway(run: Run) -> None:
+    """The first operator's key is made before there is one."""
+    minted = run("keys", "mint").stdout.strip()
+    assert keys.parse(minted)
+    assert minted != run("keys", "mint").stdout.strip()
 
 
 def test_keys_revoke_sends_no_secret(run: Run, gateway: FakeGateway) -> None:
