@@ -26,11 +26,11 @@ class Query(Generic[_Answer_co]):
 class Ledger(Protocol):
     """Where evidence is kept. Raises `EvidenceError` for what a rule refuses."""
 
-    async def write(self, command: Command[Answer]) -> Answer:
+    async def write(self, command: Command[Answer], /) -> Answer:
         """Commits one command, together with whoever else waits."""
         ...
 
-    async def read(self, query: Query[Answer]) -> Answer:
+    async def read(self, query: Query[Answer], /) -> Answer:
         """Answers one query, together with whoever else waits."""
         ...
 

@@ -10,6 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from evidence.callers import Callers
+from evidence.commands import Answer, Command, Query, StoredKey
+from evidence.errors import Overloaded
+from evidence.http.api import application
+from leadgate.keys import Key
 from tests.builders_evidence import (
     DOMAIN,
     OPERATOR_KEY,
@@ -18,6 +23,9 @@ from tests.builders_evidence import (
     EvidenceClient,
     an_evidence_service,
 )
+
+A_KEY = Key("buyer", "0123456789abcdef0123")
+A_STORED_KEY = StoredKey(A_KEY.key_id, A_KEY.digest, 1, "buyer-a")
 
 
 @pytest.fixture
@@ -383,6 +391,28 @@ async def test_what_breaks_inside_is_internal_and_says_nothing(
     seen = answer.text + "".join(capfd.readouterr())
     assert answer.json()["error"]["requestId"] in seen
     assert "canary" not in seen
+
+
+async def test_a_full_queue_answers_429_with_retry_after() -> None:
+    """Nothing was stored, and the caller learns when to come back."""
+    app = application(AFullLedger(), Callers(None, [A_STORED_KEY]), PUBLIC_URL)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as http:
+        answer = await http.post("/v1/shares/" + "x" * 32, headers={"x-api-key": str(A_KEY)})
+    assert code_of(answer) == (429, "RESOURCE_EXHAUSTED")
+    assert answer.headers["retry-after"] == "1"
+
+
+class AFullLedger:
+    """A ledger in front of which too many wait."""
+
+    async def write(self, _: Command[Answer]) -> Answer:
+        """Refuses."""
+        raise Overloaded
+
+    async def read(self, _: Query[Answer]) -> Answer:
+        """Refuses."""
+        raise Overloaded
 
 
 async def test_health_is_served_without_a_key(evidence: EvidenceClient) -> None:

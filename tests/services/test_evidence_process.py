@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 
@@ -28,6 +29,26 @@ async def test_a_claim_that_was_answered_survives_kill_9(tmp_path: Path) -> None
         again = (await evidence.claim(buyer, f"/v1/shares/{token}")).json()["data"]
         assert again == first | {"alreadyClaimed": True}
         assert await evidence.charges(buyer) == [(cdr.cdr_id, "claim")]
+
+
+async def test_the_database_holds_hashes_of_keys_and_tokens_only(tmp_path: Path) -> None:
+    """Whoever reads the file can claim nothing with it."""
+    async with an_evidence_process(tmp_path) as (process, evidence):
+        generator = await evidence.org("generator-a")
+        cdr = await evidence.cdr(generator)
+        assert await process.stop() == ExitCode.OK
+    stored = _stored(tmp_path)
+    assert cdr.cdr_id.encode() in stored
+    for secret in (cdr.share_url.rpartition("/")[2], generator.key.partition(".")[2]):
+        assert secret.encode() not in stored
+
+
+async def test_share_urls_start_with_the_public_url(tmp_path: Path) -> None:
+    """The setting, without its last slash, and not the address that was asked."""
+    public = {"LEADGATE_EVIDENCE_PUBLIC_URL": "https://evidence.example.com/proof/"}
+    async with an_evidence_process(tmp_path, public) as (_, evidence):
+        cdr = await evidence.cdr(await evidence.org("generator-a"))
+        assert cdr.share_url.startswith("https://evidence.example.com/proof/v1/shares/")
 
 
 async def test_sigterm_finishes_what_is_in_hand_and_exits_0(tmp_path: Path) -> None:
@@ -122,12 +143,18 @@ async def test_a_taken_address_is_a_clear_refusal(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def an_evidence_process(folder: Path) -> AsyncIterator[tuple[Process, EvidenceClient]]:
-    """Runs the service on a free port over a database in `folder`."""
-    async with running("-m", "evidence", env=_env(folder), cwd=folder) as process:
-        url = (await process.event("listening"))["public_url"]
+async def an_evidence_process(
+    folder: Path, more: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[tuple[Process, EvidenceClient]]:
+    """Runs the service on a free port over a database in `folder`, with `more` settings."""
+    async with running("-m", "evidence", env=_env(folder) | dict(more), cwd=folder) as process:
+        url = f"http://{(await process.event('listening'))['address']}"
         async with httpx.AsyncClient(base_url=url) as http:
             yield process, EvidenceClient(http)
+
+
+def _stored(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.glob("evidence.db*"))
 
 
 def _env(folder: Path) -> dict[str, str]:
