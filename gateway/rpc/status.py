@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -18,8 +18,8 @@ _MAX_DETAILS_BYTES = 6 * 1024
 """gRPC clients take 8 KiB of metadata, in which the details travel with other entries."""
 
 
-def status(error: GatewayError) -> Status:
-    """The refusal as a message, for one item of a batch."""
+def status(error: GatewayError, most_violations: int | None = None) -> Status:
+    """The refusal as a message; past `most_violations` it says how many more there are."""
     code: int = grpc.StatusCode[error.code].value[0]
     message = Status(code=code, message=str(error))
     info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
@@ -27,7 +27,7 @@ def status(error: GatewayError) -> Status:
     if error.violations:
         violations = [
             BadRequest.FieldViolation(field=violation.field, description=violation.problem)
-            for violation in error.violations
+            for violation in _listed(error.violations, most_violations)
         ]
         message.details.add().Pack(BadRequest(field_violations=violations))
     if error.retry_delay is not None:
@@ -46,15 +46,13 @@ async def abort(context: grpc.aio.ServicerContext[Any, Any], error: GatewayError
     count = len(error.violations)
     while details.ByteSize() > _MAX_DETAILS_BYTES and count > 1:
         count = count * 3 // 4
-        details = status(_shortened(error, count))
+        details = status(error, count)
     trailing = ((DETAILS, details.SerializeToString()),)
     await context.abort(grpc.StatusCode[error.code], str(error), trailing)
 
 
-def _shortened(error: GatewayError, count: int) -> GatewayError:
-    """The refusal with its first violations, and how many more there are."""
-    rest = len(error.violations) - count
-    shorter = copy(error)
-    more = Violation(error.violations[count].field, f"and {rest} more violations")
-    shorter.violations = (*error.violations[:count], more)
-    return shorter
+def _listed(violations: Sequence[Violation], most: int | None) -> Sequence[Violation]:
+    if most is None or len(violations) <= most:
+        return violations
+    rest = Violation(violations[most].field, f"and {len(violations) - most} more violations")
+    return [*violations[:most], rest]
