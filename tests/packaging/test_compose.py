@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
+from consumers.settings import ConsumerSettings
 from evidence.settings import EvidenceSettings
 from gateway import market_file
 from gateway.settings import GatewaySettings
@@ -29,6 +30,7 @@ OURS = [name for name, service in SERVICES.items() if "build" in service]
 SETTINGS: dict[str, type[Settings]] = {
     "gateway": GatewaySettings,
     "evidence": EvidenceSettings,
+    "buyer-one": ConsumerSettings,
 }
 
 
