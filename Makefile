@@ -19,7 +19,7 @@ venv: .venv/installed ## the virtual environment, with what pyproject.toml and c
 .venv/installed: pyproject.toml constraints.txt
 	$(if $(PYTHON),,$(error leadgate needs Python 3.11 or newer: name one, as in `make PYTHON=/path/to/python3.12`))
 	test -x $(RUN)/python || $(PYTHON) -m venv .venv
-	$(RUN)/pip install -q --disable-pip-version-check -e '.[dev]' -c constraints.txt && touch $@
+	$(RUN)/pip install -qq --disable-pip-version-check -e '.[dev]' -c constraints.txt && touch $@
 
 test: venv ## all tests; ARGS="-k words" for some
 	$(RUN)/pytest $(ARGS)
