@@ -98,6 +98,7 @@ def _engine(file: Path, pragmas: tuple[str, ...]) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         poolclass=StaticPool,
+        hide_parameters=True,  # an error text would carry bound values
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30},
     )
 
