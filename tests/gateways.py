@@ -13,9 +13,10 @@ The market has the generators `forms` and `other-forms`, the pull buyers `buyer-
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from leadgate.v1 import (
     delivery_service_pb2_grpc,
     lead_service_pb2_grpc,
 )
-from tests.builders import EVIDENCE_HOST
+from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
+from tests.builders import EVIDENCE_HOST, another_submission
 from tests.processes import Process, running
 
 OPERATOR_KEY = "operator.operator-secret-0123456789"
@@ -40,6 +42,17 @@ KEYS = {
     "buyer-two": "two.two-secret-0123456789",
     "buyer-private": "private.private-secret-0123456789",
 }
+SECRETS = (
+    *(key.partition(".")[2] for key in (OPERATOR_KEY, *KEYS.values())),
+    # What the builders put into names, emails, phones, tokens and custom values.
+    "Ada",
+    "@example.com",
+    "201555",
+    "201 555",
+    "token-",
+    "uid",
+    "canary",
+)
 MARKET = f"""\
 generators:
   - id: forms
@@ -108,11 +121,17 @@ async def a_gateway(folder: Path, **settings: str) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def started(folder: Path, *program: str, **settings: str) -> AsyncIterator[Process]:
-    """Starts a gateway that need not come to serve; `program` is run in its place."""
+async def started(folder: Path, *program: str | Path, **settings: str) -> AsyncIterator[Process]:
+    """Starts a gateway that need not come to serve; `program` is run in its place.
+
+    Whatever the test did, the log must hold no personal data and no secret.
+    """
     env = environment(folder) | settings
     async with running(*(program or ("-m", "gateway")), env=env, cwd=folder) as process:
         yield process
+        await process.kill()
+        said = "\n".join(process.errors + process.output)
+        assert not [secret for secret in SECRETS if secret in said]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -187,11 +206,29 @@ def item_refusal(status: Status) -> Refused:
     return Refused(names[status.code], status.message, status)
 
 
+def numbered() -> Callable[..., SubmitLeadRequest]:
+    """A maker of submissions that no other maker makes; it takes the ids of the buyers."""
+    first = next(_thousands) * 1000
+    numbers = count(first)
+    return lambda *buyer_ids: another_submission(next(numbers), *buyer_ids)
+
+
+_thousands = count(1)
+
+
+async def drained(stream: Any) -> list[Any]:
+    """Reads a stream to its end, or raises what it ended with."""
+    seen: list[Any] = []
+    while (message := await stream.read()) is not grpc.aio.EOF:
+        seen.append(message)
+    return seen
+
+
 async def refused(call: Any) -> Refused:
     """Awaits a call, or reads a stream, that must be refused, and says how."""
     try:
-        if hasattr(call, "__aiter__"):
-            seen = [message async for message in call]
+        if hasattr(call, "read"):
+            seen = await drained(call)
         else:
             seen = await call
     except grpc.aio.AioRpcError as error:

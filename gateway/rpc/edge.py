@@ -128,9 +128,10 @@ class Edge:
             try:
                 caller = self._caller(context, role)
                 check = self._recheck(context, role)
-                read = _messages if method.client_streaming else _message
+                streams = method.client_streaming
+                request = _messages(kind, sent, check) if streams else _message(kind, sent)
                 with room.place():
-                    async with aclosing(handle(caller, read(kind, sent))) as responses:
+                    async with aclosing(handle(caller, request)) as responses:
                         async for response in responses:
                             check()
                             yield response
@@ -174,8 +175,11 @@ def _message(kind: type[Message], sent: bytes) -> Message:
         raise InvalidRequestError([Violation("request", problem)]) from None
 
 
-async def _messages(kind: type[Message], sent: AsyncIterable[bytes]) -> AsyncIterator[Message]:
+async def _messages(
+    kind: type[Message], sent: AsyncIterable[bytes], check: Callable[[], None]
+) -> AsyncIterator[Message]:
     async for one in sent:
+        check()
         yield _message(kind, one)
 
 
