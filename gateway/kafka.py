@@ -26,7 +26,7 @@ MAX_BATCH_BYTES: Final = 256 * 1024
 """The default of 16 KiB costs a request for every twenty records."""
 
 _CLOSE_SECONDS = 2.0
-_WORD = struct.Struct("<I")
+_WORDS = struct.Struct("<9I")
 _REFUSALS = (
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
@@ -172,12 +172,12 @@ class KafkaChannel:
 
 
 def _murmur2(key: bytes) -> int:
-    """The hash of Kafka's default partitioner, for keys of whole 4-byte words.
+    """The hash of Kafka's default partitioner, for the 36 bytes of a lead id.
 
-    The same as `aiokafka.partitioner.murmur2`, in a third of its time.
+    The same as `aiokafka.partitioner.murmur2`, in half its time.
     """
     hashed = 0x9747B28C ^ len(key)
-    for (word,) in _WORD.iter_unpack(key):
+    for word in _WORDS.unpack(key):
         mixed = word * 0x5BD1E995 & 0xFFFFFFFF
         mixed = (mixed ^ mixed >> 24) * 0x5BD1E995 & 0xFFFFFFFF
         hashed = (hashed * 0x5BD1E995 & 0xFFFFFFFF) ^ mixed

@@ -11,9 +11,8 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import structlog
 
@@ -38,8 +37,7 @@ _LONGEST_WAIT_SECONDS = 3600.0
 log = structlog.get_logger("gateway.dispatch")
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A delivery whose record is confirmed."""
 
     due: Due

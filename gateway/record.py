@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Collection, Iterable, MutableMapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.delivery import lead_text
 from gateway.due import Due
 from gateway.market import ANYONE, Buyer, Encoding
 from leadgate.v1.delivery_pb2 import LeadRecord, Receipt
-from leadgate.v1.lead_pb2 import Cdr, Share
+from leadgate.v1.lead_pb2 import Cdr, Recipient, Share
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
 
 MAX_RECORD_BYTES: Final = 900 * 1024
@@ -25,10 +25,9 @@ MAX_RECORD_BYTES: Final = 900 * 1024
 UNPUBLISHABLE: Final = "UNPUBLISHABLE"
 """Reason of a delivery that failed because no record can be made of it or be taken."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTENT_TYPES = {
-    Encoding.PROTOBUF: b"application/protobuf",
-    Encoding.JSON: b"application/json",
+    Encoding.PROTOBUF: ("content-type", b"application/protobuf"),
+    Encoding.JSON: ("content-type", b"application/json"),
 }
 
 
@@ -54,11 +53,8 @@ def lead_record(due: Due, buyer_id: str, generator_id: str) -> LeadRecord:
     that are no submission.
     """
     submission = SubmitLeadRequest.FromString(due.submission)
-    recipient = next((r for r in submission.recipients if r.buyer_id == buyer_id), None)
-    if recipient is None:
-        raise LookupError("the buyer is no recipient of the lead")
+    recipient = _recipient(submission.recipients, buyer_id)
     _keep_only(submission.lead.attributes, recipient.attribute_keys)
-    seconds, microseconds = divmod(due.accept_time, 1_000_000)
     lead_id = lead_text(due.lead_id)
     record = LeadRecord(
         delivery_id=f"{lead_id}.{buyer_id}",
@@ -66,13 +62,16 @@ def lead_record(due: Due, buyer_id: str, generator_id: str) -> LeadRecord:
         buyer_id=buyer_id,
         generator_id=generator_id,
         attempt=due.attempt,
-        accept_time=Timestamp(seconds=seconds, nanos=microseconds * 1000),
         lead=submission.lead,
         cdrs=_shared(submission.cdrs, recipient.shares),
         shares=recipient.shares,
-        receipts=[Receipt.FromString(receipt) for receipt in due.receipts],
         replay=due.replay,
     )
+    seconds, microseconds = divmod(due.accept_time, 1_000_000)
+    record.accept_time.seconds = seconds
+    record.accept_time.nanos = microseconds * 1000
+    if due.receipts:
+        record.receipts.extend(map(Receipt.FromString, due.receipts))
     # A field of a newer contract might name another buyer.
     record.DiscardUnknownFields()
     return record
@@ -90,16 +89,22 @@ def topic_record(due: Due, buyer: Buyer, generator_id: str) -> Record:
     return Record(record.lead_id.encode(), value, _headers(record, due, buyer.encoding))
 
 
-def _keep_only(attributes: MutableMapping[str, str], keys: Iterable[str]) -> None:
-    wanted = set(keys)
-    if ANYONE not in wanted:
-        for key in [key for key in attributes if key not in wanted]:
+def _recipient(recipients: Iterable[Recipient], buyer_id: str) -> Recipient:
+    for recipient in recipients:
+        if recipient.buyer_id == buyer_id:
+            return recipient
+    raise LookupError("the buyer is no recipient of the lead")
+
+
+def _keep_only(attributes: MutableMapping[str, str], keys: Collection[str]) -> None:
+    if attributes and ANYONE not in keys:
+        for key in [key for key in attributes if key not in keys]:
             del attributes[key]
 
 
 def _shared(cdrs: Iterable[Cdr], shares: Iterable[Share]) -> list[Cdr]:
     """The CDRs that a share refers to, stripped of their sub-groups."""
-    wanted = {share.cdr_id for share in shares}
+    wanted = [share.cdr_id for share in shares]
     shared = [cdr for cdr in cdrs if cdr.cdr_id in wanted]
     for cdr in shared:
         cdr.ClearField("sub_group_ids")
@@ -118,8 +123,8 @@ def _headers(record: LeadRecord, due: Due, encoding: Encoding) -> list[tuple[str
 
     All records of a lead are one trace, named by its id; each attempt is a span of it.
     """
-    event_id = f"{record.delivery_id}.{record.attempt}".encode()
-    accepted = _EPOCH + timedelta(microseconds=due.accept_time)
+    event_id = f"{record.delivery_id}.{due.attempt}".encode()
+    seconds, microseconds = divmod(due.accept_time, 1_000_000)
     span = blake2b(event_id, digest_size=8).hexdigest()
     headers = [
         ("ce_specversion", b"1.0"),
@@ -127,10 +132,16 @@ def _headers(record: LeadRecord, due: Due, encoding: Encoding) -> list[tuple[str
         ("ce_source", record.generator_id.encode()),
         ("ce_type", b"leadgate.v1.LeadRecord"),
         ("ce_subject", record.delivery_id.encode()),
-        ("ce_time", accepted.isoformat().encode()),
-        ("content-type", _CONTENT_TYPES[encoding]),
+        ("ce_time", f"{_to_the_second(seconds)}.{microseconds:06}Z".encode()),
+        _CONTENT_TYPES[encoding],
         ("traceparent", f"00-{due.lead_id.hex()}-{span}-01".encode()),
     ]
     if due.replay:
         headers.append(("leadgate-replay", b"true"))
     return headers
+
+
+@lru_cache(64)
+def _to_the_second(seconds: int) -> str:
+    """A time in RFC 3339, without zone: many records share a second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -189,22 +189,9 @@ def mark(transaction: Transaction, buyer_key: int, sent: Sequence[Sent]) -> None
     A delivery that changed since it was read, because a report overtook the mark, stays
     as it is: only the event of that attempt is added.
     """
-    _many(
-        _MARK,
-        transaction,
-        (_as_it_was(transaction, buyer_key, one.due) for one in sent),
-    )
-    add_events(
-        transaction,
-        buyer_key,
-        EventKind.PUBLISHED,
-        (
-            Happening(
-                one.due.lead_key, one.due.generator_key, one.due.attempt, one.partition, one.offset
-            )
-            for one in sent
-        ),
-    )
+    now = transaction.now
+    marks = [(now, due.lead_key, buyer_key, due.attempt, due.due_time) for due, _, _ in sent]
+    add_events(transaction, buyer_key, EventKind.PUBLISHED, happenings)
 
 
 def fail(transaction: Transaction, buyer_key: int, due: Due, reason: str) -> None:
@@ -238,23 +225,13 @@ def add_events(
     reason: str | None = None,
 ) -> None:
     """Adds an event of one kind for each row, with the state its delivery is in now."""
-    _many(
-        _ADD_EVENT,
-        transaction,
-        (
-            {
-                "lead": row.lead_key,
-                "buyer": buyer_key,
-                "generator": row.generator_key,
-                "kind": int(kind),
-                "of_attempt": row.attempt,
-                "now": transaction.now,
-                "why": reason,
-                "at_partition": row.partition,
-                "at_offset": row.offset,
-            }
-            for row in rows
-        ),
+    now = transaction.now
+    _ADD_EVENT.many(
+        transaction.cursor,
+        [
+            (generator, int(kind), attempt, now, reason, partition, offset, lead, buyer_key)
+            for lead, generator, attempt, partition, offset in rows
+        ],
     )
     transaction.rings.add(EVENTS)
 
@@ -324,8 +301,3 @@ def _as_it_was(transaction: Transaction, buyer_key: int, due: Due) -> dict[str, 
         "was_due": due.due_time,
         "now": transaction.now,
     }
-
-
-def _many(statement: Prepared, transaction: Transaction, rows: Iterable[dict[str, Any]]) -> None:
-    names = statement.names
-    statement.many(transaction.cursor, [[row[name] for name in names] for row in rows])
