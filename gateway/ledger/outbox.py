@@ -191,6 +191,11 @@ def mark(transaction: Transaction, buyer_key: int, sent: Sequence[Sent]) -> None
     """
     now = transaction.now
     marks = [(now, due.lead_key, buyer_key, due.attempt, due.due_time) for due, _, _ in sent]
+    _MARK.many(transaction.cursor, marks)
+    happenings = (
+        Happening(due.lead_key, due.generator_key, due.attempt, partition, offset)
+        for due, partition, offset in sent
+    )
     add_events(transaction, buyer_key, EventKind.PUBLISHED, happenings)
 
 
