@@ -29,7 +29,7 @@ def a_recipient(buyer_id: str = "buyer-one", *cdr_ids: str, **fields: Any) -> Re
     return Recipient(**{"buyer_id": buyer_id, "shares": shares, "attribute_keys": ["*"], **fields})
 
 
-def a_contact(**fields: str) -> Contact:
+def a_contact(**fields: Any) -> Contact:
     """A person."""
     return Contact(
         **{

@@ -26,6 +26,7 @@ class Clock:
         self.now = 1_700_000_000_000_000
 
     def __call__(self) -> int:
+        """Now."""
         return self.now
 
     def move(self, seconds: float) -> None:

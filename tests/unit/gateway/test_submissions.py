@@ -7,11 +7,13 @@ from datetime import timedelta
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import func, select, text
 
 from gateway.delivery import State
 from gateway.errors import RequestIdReusedError
 from gateway.intake import Accepted
 from gateway.ledger.transaction import Transaction
+from leadgate.sql import fetch
 from leadgate.v1.lead_pb2 import Lead
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
 from tests.builders import (
@@ -39,7 +41,7 @@ def of_another_person(request_id: str = "request-2") -> SubmitLeadRequest:
 async def count(gateway: Gateway, table: str) -> int:
     """Rows of a table."""
     rows = await gateway.ledger.read(
-        lambda cursor: cursor.execute(f"SELECT count(*) FROM {table}").fetchone()
+        lambda cursor: fetch(cursor, select(func.count()).select_from(text(table)))[0]
     )
     return int(rows[0])
 

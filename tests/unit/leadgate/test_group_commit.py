@@ -97,7 +97,7 @@ async def test_a_full_queue_refuses_and_takes_nothing() -> None:
         with pytest.raises(QueueFullError):
             commits.submit_many([3, 4])
         store.released.set()
-        assert await asyncio.gather(first, second) == [2, 4]
+        assert [await first, await second] == [2, 4]
     assert store.batches == [[1], [2]]
 
 
