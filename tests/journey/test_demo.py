@@ -77,7 +77,7 @@ def leaks(text: str, secrets: set[str]) -> list[str]:
 
 @pytest.mark.timeout(120)
 async def test_the_demo_holds_and_writes_nothing_personal(tmp_path: Path) -> None:
-    """Exit code 0; no log and nothing printed holds what was submitted, a key or a token."""
+    """No log, no answer or error, and nothing printed holds what was submitted, or a key."""
     folder = tmp_path / "demo"
     process = await demo(folder)
     assert not started_by(folder)
@@ -89,6 +89,10 @@ async def test_the_demo_holds_and_writes_nothing_personal(tmp_path: Path) -> Non
         assert log.stat().st_size > 0, f"{log.name} says nothing"
         assert leaks(log.read_text(), secrets) == []
     assert leaks("\n".join(process.output + process.errors), secrets) == []
+    answers = (folder / "answers.jsonl").read_text()
+    assert "INVALID_FIELDS" in answers
+    assert leaks(answers, secrets) == []
+    assert leaks((folder / "leads.jsonl").read_text(), secrets)
 
 
 @pytest.mark.timeout(180)

@@ -21,7 +21,9 @@ PAGE = (ROOT / "docs" / "buyers.md").read_text(encoding="utf-8")
 def commands(*kinds: str) -> str:
     """The page's shell blocks of these kinds, in the order they stand there, as a script."""
     blocks = re.findall(r"^```sh (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    return "set -euo pipefail\n" + "\n".join(text for kind, text in blocks if kind in kinds)
+    return "set -euo pipefail\ntrap 'kill $(jobs -p) || true' EXIT\n" + "\n".join(
+        text for kind, text in blocks if kind in kinds
+    )
 
 
 @asynccontextmanager

@@ -80,10 +80,11 @@ async def _directed(board: Board, plan: Plan, wishes: Wishes) -> list[str]:
         story = Story(set_up.evidence, plan.one, plan.two)
         cases = await story.cases(wishes.leads)
         board.step(f"{len(cases)} submissions with their evidence and shares are ready")
-        _write_requests(plan.folder / "leads.jsonl", (case.request for case in cases))
+        _write_messages(plan.folder / "leads.jsonl", (case.request for case in cases))
         run = Run(set_up, cases)
         with board:
             await run.play(wishes.patience, board.settled)
+        _write_messages(plan.folder / "answers.jsonl", run.answers.values())
         wrong = await mistakes(run, set_up)
         board.say()
         board.table(run, plan.one, plan.two)
@@ -91,7 +92,7 @@ async def _directed(board: Board, plan: Plan, wishes: Wishes) -> list[str]:
         _judge(board, wrong, time.monotonic() - began)
         if wishes.keep:
             more = await story.more(_MORE_LEADS, plan.one, plan.three)
-            _write_requests(plan.folder / "more-leads.jsonl", more)
+            _write_messages(plan.folder / "more-leads.jsonl", more)
             await _stay(board, plan, run)
     return wrong
 
@@ -149,8 +150,8 @@ def _write_environment(plan: Plan, set_up: Stage) -> None:
     _write(plan.folder / "env.sh", text)
 
 
-def _write_requests(path: Path, requests: Iterable[Any]) -> None:
-    lines = (json_format.MessageToJson(request, indent=None) for request in requests)
+def _write_messages(path: Path, messages: Iterable[Any]) -> None:
+    lines = (json_format.MessageToJson(message, indent=None) for message in messages)
     _write(path, "".join(f"{line}\n" for line in lines))
 
 
