@@ -98,7 +98,7 @@ class _Delivery:
     receipts: dict[str, Receipt] = field(default_factory=dict)
 
 
-class FakeGateway(DeliveryServiceServicer):  # type: ignore[misc]  # generated without types
+class FakeGateway(DeliveryServiceServicer):
     """DeliveryService of one buyer in memory, served on a free port of 127.0.0.1."""
 
     def __init__(self, port: int = 0) -> None:
