@@ -135,6 +135,8 @@ class Report:
     def summary(self, rejects: Path) -> list[str]:
         """The end of the run in a few lines, without anything a line holds."""
         total = self.new + self.repeats + self.refused
+        if not total:
+            return []
         lines = [
             f"{total:,} lines: {self.new:,} new, {self.repeats:,} repeats, {self.refused:,} refused"
         ]

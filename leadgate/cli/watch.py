@@ -52,6 +52,7 @@ class Watching:
 
     def __init__(self, cursor: str, limit: int) -> None:
         self.cursor = cursor
+        self._start = cursor
         self._limit = limit
 
     def follow(self, answers: Any, show: Any) -> None:
@@ -70,7 +71,7 @@ class Watching:
 
     def resume_hint(self) -> list[str]:
         """How to continue, where anything was received."""
-        return [f"continue with --cursor {self.cursor}"] if self.cursor else []
+        return [f"continue with --cursor {self.cursor}"] if self.cursor != self._start else []
 
 
 def _show(as_json: bool) -> Any:

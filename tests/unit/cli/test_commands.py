@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from leadgate.v1 import delivery_pb2 as delivery
 from leadgate.v1 import delivery_service_pb2 as delivery_service
 from leadgate.v1 import lead_service_pb2 as service
 from leadgate.v1 import market_pb2 as market
+from tests.processes import running
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_gateway import KEY, FakeGateway, refusal
 
@@ -213,7 +218,7 @@ def test_times_are_read_as_utc_unless_they_say_otherwise(
     assert time_of(text, "--since") == expected
 
 
-def events(count: int) -> Any:
+def events(count: int) -> Iterator[Any]:
     """A stream of events with cursors c1, c2 …, a heartbeat at its end."""
     for number in range(1, count + 1):
         yield service.WatchDeliveriesResponse(
@@ -241,6 +246,26 @@ def test_watch_ends_after_its_limit(run: Run, gateway: FakeGateway) -> None:
     assert result.exit_code == 0
     assert [json.loads(line)["cursor"] for line in result.stdout.splitlines()] == ["c1", "c2"]
     assert result.stderr == "continue with --cursor c2\n"
+
+
+async def test_ctrl_c_ends_a_watch_well(gateway: FakeGateway) -> None:
+    """Exit code 0, and the cursor to continue with."""
+    over = threading.Event()
+
+    def endless(_: Any) -> Iterator[Any]:
+        yield from islice(events(2), 2)
+        over.wait(30)
+
+    gateway.answers["WatchDeliveries"] = endless
+    try:
+        async with running("-m", "leadgate.cli", "watch") as command:
+            await command.until(lambda: len(command.output) == 2)
+            command.signal(signal.SIGINT)
+            assert await command.ended() == 0
+        # Stopped between an event and its cursor, the event comes again: never lost.
+        assert command.errors in (["continue with --cursor c1"], ["continue with --cursor c2"])
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize(

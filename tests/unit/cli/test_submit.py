@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import grpc
 import pytest
 
 from leadgate.cli.submission import LineError, Tally, read_line
+from tests.processes import running
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_gateway import KEY, FakeGateway, refusal
 
@@ -166,6 +169,28 @@ def test_json_prints_every_answer(run: Run, gateway: FakeGateway, tmp_path: Path
     assert answers[0]["requestId"] == "a"
     assert answers[0]["result"]["response"]["leadId"] == gateway.stored["a"]
     assert len(answers) == 2
+
+
+async def test_ctrl_c_says_how_to_continue(gateway: FakeGateway, tmp_path: Path) -> None:
+    """What was stored is counted, and a second run goes on where this one stopped."""
+    over = threading.Event()
+
+    def stuck_at_the_third(request: Any) -> None:
+        if len(gateway.stored) == 2:
+            over.wait(30)
+
+    gateway.verdict = stuck_at_the_third
+    path = a_file(tmp_path, *map(a_line, range(5)))
+    try:
+        command = ["-m", "leadgate.cli", "submit", "--json", str(path)]
+        async with running(*command) as submitting:
+            await submitting.until(lambda: len(submitting.output) == 2)
+            submitting.signal(signal.SIGINT)
+            assert await submitting.ended() == 130
+    finally:
+        over.set()
+    assert "stopped; run the same command again to continue" in submitting.errors
+    assert "2 lines: 2 new, 0 repeats, 0 refused" in submitting.errors
 
 
 def test_without_a_gateway_it_ends_at_once(
