@@ -234,3 +234,11 @@ async def refused(call: Any) -> Refused:
     except grpc.aio.AioRpcError as error:
         return refusal(error)
     raise AssertionError(f"not refused: {seen}")
+
+
+async def outcome(call: Any) -> Any:
+    """Awaits a call; what it answered, or how it was refused."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        return refusal(error)
