@@ -63,12 +63,12 @@ def leadgate(
         raise typer.Exit
 
 
-@app.command(
-    epilog=examples("leadgate health", "leadgate health --service leadgate.v1.LeadService")
-)
+@app.command(epilog=examples("leadgate health", "leadgate health --wait 30"))
 def health(
     service: Annotated[str, typer.Option(help="Ask for one service; all of them if unset.")] = "",
-    seconds: Annotated[float, typer.Option(help="How long to wait for the answer.")] = 5.0,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a gateway that is starting.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Ask whether the gateway serves: exit code 0, or 69. Needs no key."""
@@ -77,7 +77,7 @@ def health(
     from leadgate.cli.connection import is_serving
     from leadgate.process import ExitCode
 
-    serving = is_serving(service, seconds)
+    serving = is_serving(service, wait)
     word = "SERVING" if serving else "NOT_SERVING"
     typer.echo(json.dumps({"status": word}) if as_json else word.lower().replace("_", " "))
     if not serving:

@@ -30,6 +30,7 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.max_receive_message_length", 16 * 2**20),
 )
+_HEALTH_SECONDS = 5.0
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 _SERVING = b"\x08\x01"
 
@@ -67,9 +68,10 @@ async def connect_async() -> AsyncIterator[tuple[Gateway, tuple[tuple[str, str],
             yield Gateway(channel), metadata
 
 
-def is_serving(service: str, seconds: float) -> bool:
+def is_serving(service: str, wait_seconds: float) -> bool:
     """Asks `grpc.health.v1.Health` whether the gateway serves; needs no key.
 
+    Where nobody listens yet, tries again for `wait_seconds`.
     Its two messages are small enough to be written here by hand: a request has the
     name of a service as field 1, an answer the number of a state, 1 for SERVING.
     """
@@ -81,7 +83,9 @@ def is_serving(service: str, seconds: float) -> bool:
         grpc.insecure_channel(settings.gateway) as channel,
     ):
         check = channel.unary_unary(_HEALTH_CHECK, bytes, bytes)
-        return bytes(check(request, timeout=seconds)) == _SERVING
+        seconds = max(wait_seconds, _HEALTH_SECONDS)
+        answer = check(request, timeout=seconds, wait_for_ready=wait_seconds > 0)
+        return bytes(answer) == _SERVING
 
 
 def _settings() -> ClientSettings:

@@ -311,6 +311,7 @@ def test_health_needs_no_key_and_ends_as_a_container_check_should(
     assert run("health").exit_code == 0
     assert json.loads(run("health", "--json").stdout) == {"status": "SERVING"}
     assert run("health", "--service", "leadgate.v1.LeadService").exit_code == 69
+    assert run("health", "--wait", 10).exit_code == 0
     monkeypatch.setenv("LEADGATE_GATEWAY", "127.0.0.1:1")
     assert run("health").exit_code == 69
 
