@@ -21,12 +21,15 @@ class FakeOutlet:
         failures: what sending to a topic fails with, by topic.
         refuses: whether a record is one that no topic takes.
         gate: closed, sending waits in front of it.
+        asked: set whenever a channel is asked for.
+        sending: set whenever records are sent.
         lost: how many of the next sends are published and never confirmed.
     """
 
     def __init__(self) -> None:
         self.topics: defaultdict[str, list[Record]] = defaultdict(list)
         self.opened: defaultdict[str, int] = defaultdict(int)
+        self.asked = asyncio.Event()
         self.sending = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -39,6 +42,7 @@ class FakeOutlet:
     async def channel(self, buyer: Buyer) -> AsyncIterator[FakeChannel]:
         """Opens a channel to the buyer's topic."""
         self.opened[buyer.topic] += 1
+        self.asked.set()
         if self.away:
             raise AwayError("cannot be reached")
         if failure := self.failures.get(buyer.topic):
