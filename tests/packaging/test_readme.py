@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,34 @@ def test_commands_of_the_docs_exist(page: Path) -> None:
         assert shown.exit_code == 0, line
         for option in re.findall(r"(--[a-z-]+)", found[2]):
             assert option in shown.stdout, f"{words} has no {option}: {line}"
+
+
+def test_every_warning_and_error_of_the_log_is_explained() -> None:
+    """docs/operations.md says of each what it means and what to do."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert [event for event in alarms() if event.partition(";")[0] not in page] == []
+
+
+def alarms() -> Iterator[str]:
+    """The text of every event that the services log as a warning or worse."""
+    for part in ("gateway", "consumers", "evidence", "leadgate"):
+        for module in (ROOT / part).rglob("*.py"):
+            for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+                match node:
+                    case (
+                        ast.Call(
+                            func=ast.Attribute(
+                                value=ast.Name(id="log" | "_log"),
+                                attr="warning" | "error" | "exception" | "critical",
+                            ),
+                            args=[ast.Constant(value=str(event)), *_],
+                        )
+                        | ast.Call(
+                            func=ast.Attribute(attr="_complain"),
+                            args=[ast.Constant(value=str(event)), *_],
+                        )
+                    ):
+                        yield event
 
 
 def test_make_has_the_two_commands() -> None:
