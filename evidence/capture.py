@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-import uuid_utils
 from pydantic import (
     AliasGenerator,
     BaseModel,
@@ -19,6 +18,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from evidence.commands import Cdr
+from evidence.ids import mint_id
 from evidence.sharing import DEFAULT_EXPIRY_MS, MAX_EXPIRY_MS
 
 CUSTOM_LIMIT_BYTES = 16 * 1024
@@ -105,8 +105,3 @@ class Capture(Body):
             custom=self.custom_metadata,
             disclosures=[disclosure.model_dump() for disclosure in self.disclosures],
         )
-
-
-def mint_id(prefix: str) -> str:
-    """Makes an id such as `cdr_0190…`; ids of one kind sort by the time they were made."""
-    return f"{prefix}_{uuid_utils.uuid7().hex}"

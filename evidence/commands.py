@@ -134,8 +134,35 @@ class RevokeKey(Command[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """What an upload says beside the evidence itself.
+
+    Server-observed: `ip`, `user_agent`. All else is browser-reported, except
+    `disclosure_flags`, which lists where the page's own claims differ from what the
+    snapshot shows.
+    """
+
+    capture_id: str | None = None
+    ip: str | None = field(default=None, repr=False)
+    user_agent: str | None = field(default=None, repr=False)
+    late: bool = False
+    url: str | None = field(default=None, repr=False)
+    title: str | None = field(default=None, repr=False)
+    browser: dict[str, Any] = field(default_factory=dict, repr=False)
+    disclosure_claims: dict[str, bool] = field(default_factory=dict, repr=False)
+    disclosure_flags: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+
+NO_UPLOAD = Upload()
+"""A CDR made over the admin API: nothing was observed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cdr:
-    """The evidence of one capture, as it is kept. Times are Unix milliseconds."""
+    """The evidence of one capture, as it is kept. Times are Unix milliseconds.
+
+    `package_id` is that of the session's package, where the session is a new one.
+    """
 
     cdr_id: str
     capture_ms: int | None
@@ -143,16 +170,26 @@ class Cdr:
     sub_group_ids: list[str] = field(repr=False)
     custom: dict[str, Any] = field(repr=False)
     disclosures: list[dict[str, Any]] = field(repr=False)
+    session_id: str | None = None
+    upload: Upload = NO_UPLOAD
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Answer to a new CDR; `share_expire_ms` where it was shared at once."""
+    """Answer to a new CDR; `share_expire_ms` where it was shared at once.
 
+    `sub_groups` has the package id of each sub-group. `repeated`: the capture id had
+    been received before, and this is what was answered then.
+    """
+
+    cdr_id: str
     domain_id: str
     create_ms: int
     state: State
     share_expire_ms: int | None
+    package_id: str
+    sub_groups: dict[str, str] = field(default_factory=dict, repr=False)
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +197,7 @@ class AddCdr(Command[Added]):
     """Adds a CDR to an org's domain, named by id or name, and shares it if asked.
 
     The owner is billed where its auto-collect is on. Refused with `NotFound` (org or
-    domain) or `Conflict` (the id is taken).
+    domain) or `Conflict` (the id is taken, or its package's by another org).
     """
 
     org_id: str

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from evidence import sharing
 from evidence.callers import Callers
-from evidence.capture import Body, Capture, Id, mint_id
+from evidence.capture import Body, Capture, Id
 from evidence.commands import (
     AddCdr,
     AddDomain,
@@ -33,6 +33,7 @@ from evidence.commands import (
 from evidence.errors import Conflict
 from evidence.http.body import read_model
 from evidence.http.envelope import ok
+from evidence.ids import mint_id
 from leadgate.keys import mint, parse
 
 log = structlog.get_logger("evidence.admin")
@@ -180,7 +181,7 @@ class Admin:
             "domainId": added.domain_id,
             "createdAt": added.create_ms,
             "state": added.state,
-            "packageData": {"packageId": cdr.package_id},
+            "packageData": {"packageId": added.package_id},
         }
         if token is not None:
             data |= {

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from evidence.clock import Clock
-from evidence.commands import Answer, Claim, Collect, Command, Query, Share
+from evidence.commands import Answer, Command, Query
 from evidence.errors import EvidenceError, Overloaded
-from evidence.ledger.operations import operate
-from evidence.ledger.reads import answer
-from evidence.ledger.rights import judge
+from evidence.ledger import cdrs, operations, reads, rights
+from evidence.ledger.transaction import Transaction
 from leadgate.group_commit import GroupCommit, QueueFullError
 from leadgate.sql import database_file, held, migrate, open_reader, open_writer
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
+
+_WRITERS = {**rights.WRITERS, **operations.WRITERS, **cdrs.WRITERS}
+_READERS = {**reads.READERS}
 
 
 class SqlLedger:
@@ -55,7 +57,7 @@ async def opened(url: str, clock: Clock) -> AsyncIterator[SqlLedger]:
         migrate(writer, _MIGRATIONS)
         reader = open_reader(file)
         stack.callback(reader.dispose)
-        reads = await stack.enter_async_context(_reading(reader))
+        reads = await stack.enter_async_context(_reading(reader, clock))
         writes = await stack.enter_async_context(_writing(writer, clock))
         yield SqlLedger(writes, reads)
 
@@ -63,35 +65,29 @@ async def opened(url: str, clock: Clock) -> AsyncIterator[SqlLedger]:
 def _writing(engine: Engine, clock: Clock) -> GroupCommit[Any, Any]:
     def run(batch: Sequence[Command[Any]]) -> Sequence[Any]:
         with engine.begin() as connection:
-            now_ms = clock()
-            return [_done(connection, command, now_ms) for command in batch]
+            tx = Transaction(connection, clock())
+            return [_done(_WRITERS, tx, command) for command in batch]
 
     return GroupCommit(run)
 
 
-def _done(connection: Connection, command: Any, now_ms: int) -> Any:
-    """Does one command; answers with its answer, or with the error to raise."""
+def _done(
+    doers: Mapping[type, Callable[[Transaction, Any], Any]], tx: Transaction, asked: Any
+) -> Any:
+    """Does what was asked; answers with its answer, or with the error to raise."""
     try:
-        if isinstance(command, Claim | Share | Collect):
-            return judge(connection.connection.cursor(), command, now_ms)
-        return operate(connection, command, now_ms)
+        return doers[type(asked)](tx, asked)
     except EvidenceError as refusal:
         return refusal
 
 
-def _reading(engine: Engine) -> GroupCommit[Any, Any]:
+def _reading(engine: Engine, clock: Clock) -> GroupCommit[Any, Any]:
     def run(batch: Sequence[Query[Any]]) -> Sequence[Any]:
         with engine.begin() as connection:
-            return [_answered(connection, query) for query in batch]
+            tx = Transaction(connection, clock())
+            return [_done(_READERS, tx, query) for query in batch]
 
     return GroupCommit(run)
-
-
-def _answered(connection: Connection, query: Any) -> Any:
-    try:
-        return answer(connection, query)
-    except EvidenceError as refusal:
-        return refusal
 
 
 async def _queued(queue: GroupCommit[Any, Any], item: object) -> Any:

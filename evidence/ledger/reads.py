@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from evidence.access import Basis, Standing
 from evidence.commands import (
@@ -21,14 +21,15 @@ from evidence.commands import (
     StoredKey,
 )
 from evidence.errors import CdrInvalid, NotFound
-from evidence.ledger.tables import api_keys, cdrs, charges, domains, orgs, standings
+from evidence.ledger.tables import api_keys, cdrs, charges, domains, orgs, packages, standings
+from evidence.ledger.transaction import Transaction
 from leadgate.sql import Prepared
 
 _SEEN = Prepared(
     select(
         cdrs.c.invalidate_ms,
         cdrs.c.capture_ms,
-        cdrs.c.package_id,
+        packages.c.package_id,
         cdrs.c.sub_group_ids,
         cdrs.c.custom,
         cdrs.c.disclosures,
@@ -39,18 +40,14 @@ _SEEN = Prepared(
         standings.c.owner,
     )
     .join_from(cdrs, domains, domains.c.number == cdrs.c.domain)
+    .join(packages, packages.c.number == cdrs.c.package)
     .join(standings, and_(standings.c.org == bindparam("org"), standings.c.cdr == cdrs.c.number))
     .where(cdrs.c.cdr_id == bindparam("cdr_id"))
 )
 
 
-def answer(connection: Connection, query: Any) -> Any:
-    """Answers a query; raises `EvidenceError` where it is refused."""
-    return _READERS[type(query)](connection, query)
-
-
-def _get_cdr(connection: Connection, query: GetCdr) -> CdrView:
-    row = _SEEN.one(connection.connection.cursor(), org=query.org, cdr_id=query.cdr_id)
+def _get_cdr(tx: Transaction, query: GetCdr) -> CdrView:
+    row = _SEEN.one(tx.cursor, org=query.org, cdr_id=query.cdr_id)
     if row is None:
         raise NotFound
     (invalidate_ms, capture_ms, package_id, sub_group_ids, custom, disclosures, *rest) = row
@@ -74,19 +71,19 @@ def _get_cdr(connection: Connection, query: GetCdr) -> CdrView:
     )
 
 
-def _list_domains(connection: Connection, query: ListDomains) -> list[Domain]:
+def _list_domains(tx: Transaction, query: ListDomains) -> list[Domain]:
     wanted = select(domains).where(domains.c.org == query.org).order_by(domains.c.name)
-    return [Domain(row.domain_id, row.name, row.create_ms) for row in connection.execute(wanted)]
+    return [Domain(row.domain_id, row.name, row.create_ms) for row in tx.connection.execute(wanted)]
 
 
-def _list_keys(connection: Connection, _: ListKeys) -> list[StoredKey]:
+def _list_keys(tx: Transaction, _: ListKeys) -> list[StoredKey]:
     columns = (api_keys.c.key_id, api_keys.c.secret_digest, orgs.c.number, orgs.c.org_id)
     wanted = select(*columns).join_from(api_keys, orgs).where(api_keys.c.revoke_ms.is_(None))
-    return [StoredKey(*row) for row in connection.execute(wanted)]
+    return [StoredKey(*row) for row in tx.connection.execute(wanted)]
 
 
-def _list_charges(connection: Connection, query: ListCharges) -> list[Charge]:
-    org = connection.scalar(select(orgs.c.number).where(orgs.c.org_id == query.org_id))
+def _list_charges(tx: Transaction, query: ListCharges) -> list[Charge]:
+    org = tx.connection.scalar(select(orgs.c.number).where(orgs.c.org_id == query.org_id))
     if org is None:
         raise NotFound("orgId: not found")
     wanted = (
@@ -95,12 +92,13 @@ def _list_charges(connection: Connection, query: ListCharges) -> list[Charge]:
         .where(charges.c.org == org)
         .order_by(charges.c.charge_ms, charges.c.cdr)
     )
-    return [Charge(query.org_id, *row) for row in connection.execute(wanted)]
+    return [Charge(query.org_id, *row) for row in tx.connection.execute(wanted)]
 
 
-_READERS: Mapping[type, Callable[[Connection, Any], Any]] = {
+READERS: Mapping[type, Callable[[Transaction, Any], Any]] = {
     GetCdr: _get_cdr,
     ListDomains: _list_domains,
     ListKeys: _list_keys,
     ListCharges: _list_charges,
 }
+"""What this module answers, by query: it raises `EvidenceError` where it is refused."""

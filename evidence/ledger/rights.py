@@ -7,6 +7,7 @@ written: of two claims at once the second is judged on what the first has done.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import and_, bindparam, insert, select, update
@@ -16,11 +17,9 @@ from evidence.access import Basis, Standing, Verdict
 from evidence.commands import Claim, Claimed, Collect, Collected, Share, Shared
 from evidence.errors import CdrInvalid, Forbidden, Gone, NotFound
 from evidence.ledger.tables import cdrs, charges, domains, shares, standings
+from evidence.ledger.transaction import Transaction
 from evidence.sharing import event_id
 from leadgate.sql import Prepared
-
-Deed = Claim | Share | Collect
-"""A command that these rules judge."""
 
 _mine = standings.alias("mine")
 _sharers = standings.alias("sharers")
@@ -55,25 +54,14 @@ _ADD_SHARE = Prepared(
 )
 
 
-def judge(cursor: Any, deed: Deed, now_ms: int) -> Claimed | Shared | Collected:
-    """Does one deed; raises `EvidenceError`, before it has written, where refused."""
-    match deed:
-        case Claim():
-            return _claim(cursor, deed, now_ms)
-        case Share():
-            return _share(cursor, deed, now_ms)
-        case Collect():
-            return _collect(cursor, deed, now_ms)
-
-
-def _claim(cursor: Any, claim: Claim, now_ms: int) -> Claimed:
-    row = _SHARED.one(cursor, org=claim.org, token_digest=claim.token_digest)
+def _claim(tx: Transaction, claim: Claim) -> Claimed:
+    row = _SHARED.one(tx.cursor, org=claim.org, token_digest=claim.token_digest)
     if row is None:
         raise NotFound
     sharer, expire_ms, sharer_basis, cdr, cdr_id, domain_id, invalidate_ms, *mine = row
     if invalidate_ms is not None:
         raise CdrInvalid
-    if expire_ms <= now_ms:
+    if expire_ms <= tx.now_ms:
         raise Gone
     event = event_id(claim.token_digest, claim.org)
     before = _standing(*mine)
@@ -84,31 +72,31 @@ def _claim(cursor: Any, claim: Claim, now_ms: int) -> Claimed:
         verdict = access.claimed(
             before, payer_shares=payer_shares, collect=claim.collect, event_id=event
         )
-    _apply(cursor, (claim.org, cdr), before, verdict, "claim", now_ms)
+    _apply(tx, (claim.org, cdr), before, verdict, "claim")
     after = verdict.standing
     return Claimed(cdr_id, domain_id, after.event_id or event, after.state, verdict.repeated)
 
 
-def _share(cursor: Any, share: Share, now_ms: int) -> Shared:
-    cdr, _, mine = _seen(cursor, share.org, share.cdr_id)
+def _share(tx: Transaction, share: Share) -> Shared:
+    cdr, _, mine = _seen(tx.cursor, share.org, share.cdr_id)
     if not mine.may_share:
         raise Forbidden("a CDR that is only saved cannot be shared; collect it first")
-    expire_ms = now_ms + share.expires_in_ms
+    expire_ms = tx.now_ms + share.expires_in_ms
     _ADD_SHARE.insert(
-        cursor,
+        tx.cursor,
         token_digest=share.token_digest,
         cdr=cdr,
         org=share.org,
-        create_ms=now_ms,
+        create_ms=tx.now_ms,
         expire_ms=expire_ms,
     )
     return Shared(share.cdr_id, expire_ms)
 
 
-def _collect(cursor: Any, collect: Collect, now_ms: int) -> Collected:
-    cdr, domain_id, mine = _seen(cursor, collect.org, collect.cdr_id)
+def _collect(tx: Transaction, collect: Collect) -> Collected:
+    cdr, domain_id, mine = _seen(tx.cursor, collect.org, collect.cdr_id)
     verdict = access.collected(mine)
-    _apply(cursor, (collect.org, cdr), mine, verdict, "collect", now_ms)
+    _apply(tx, (collect.org, cdr), mine, verdict, "collect")
     return Collected(collect.cdr_id, domain_id, verdict.repeated)
 
 
@@ -125,23 +113,30 @@ def _seen(cursor: Any, org: int, cdr_id: str) -> tuple[int, str, Standing]:
 
 
 def _apply(
-    cursor: Any,
+    tx: Transaction,
     pair: tuple[int, int],
     before: Standing | None,
     verdict: Verdict,
     reason: str,
-    now_ms: int,
 ) -> None:
     org, cdr = pair
     after = verdict.standing
-    stored = {"basis": int(after.basis), "event_id": after.event_id, "update_ms": now_ms}
+    stored = {"basis": int(after.basis), "event_id": after.event_id, "update_ms": tx.now_ms}
     if before is None:
-        _ADD_STANDING.insert(cursor, org=org, cdr=cdr, owner=after.owner, **stored)
+        _ADD_STANDING.insert(tx.cursor, org=org, cdr=cdr, owner=after.owner, **stored)
     elif before != after:
-        _CHANGE_STANDING.run(cursor, of_org=org, of_cdr=cdr, **stored)
+        _CHANGE_STANDING.run(tx.cursor, of_org=org, of_cdr=cdr, **stored)
     if verdict.billed:
-        _ADD_CHARGE.insert(cursor, org=org, cdr=cdr, reason=reason, charge_ms=now_ms)
+        _ADD_CHARGE.insert(tx.cursor, org=org, cdr=cdr, reason=reason, charge_ms=tx.now_ms)
 
 
 def _standing(basis: int | None, owner: int, event: str | None) -> Standing | None:
     return None if basis is None else Standing(Basis(basis), bool(owner), event)
+
+
+WRITERS: Mapping[type, Callable[[Transaction, Any], Any]] = {
+    Claim: _claim,
+    Share: _share,
+    Collect: _collect,
+}
+"""What this module does, by command: it raises `EvidenceError`, before it has written."""

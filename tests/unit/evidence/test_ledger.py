@@ -11,7 +11,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from evidence.access import State
-from evidence.capture import mint_id
 from evidence.commands import (
     AddCdr,
     AddDomain,
@@ -25,6 +24,7 @@ from evidence.commands import (
     Share,
 )
 from evidence.errors import CdrInvalid, Forbidden, Gone, NotFound
+from evidence.ids import mint_id
 from evidence.ledger.ledger import SqlLedger, opened
 from evidence.ledger.tables import metadata
 from evidence.sharing import digest, mint_token
