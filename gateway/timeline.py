@@ -150,20 +150,30 @@ class Timeline:
 
         An empty cursor starts with the next event, `0` with the first. A first heartbeat
         gives the cursor to start again from, and others follow while nothing happens.
-        Raises `InvalidRequestError` for a cursor that is none and `StoppingError` when
-        the gateway stops.
+        Raises `InvalidRequestError` for a cursor that this ledger did not give and
+        `StoppingError` when the gateway stops.
         """
-        place = parse_cursor(cursor) if cursor else await self.ledger.last_event()
+        place = await self._start(cursor)
         yield Moment(str(place))
         with self.bell.listen(EVENTS) as rung:
             while not self.stop.is_set():
                 rung.clear()
+                before = place
                 events, place = await self.ledger.events_after(place, matching, WATCH_CHUNK)
                 for event in events:
                     yield Moment(str(event.place), event)
-                if not events and not await self._rings(rung):
+                # A chunk without a match is not the end: more may lie behind it.
+                if place == before and not await self._rings(rung):
                     yield Moment(str(place))
         raise StoppingError("the gateway is stopping; watch again from the newest cursor")
+
+    async def _start(self, cursor: str) -> Place:
+        newest = await self.ledger.last_event()
+        place = parse_cursor(cursor) if cursor else newest
+        # To watch from there would be to miss all that happens until the ledger is as long.
+        if place.row > newest.row:
+            raise _no_cursor()
+        return place
 
     async def _rings(self, rung: asyncio.Event) -> bool:
         """Waits for the bell, the stop or the next heartbeat; False for the heartbeat."""
@@ -192,6 +202,10 @@ def parse_cursor(cursor: str) -> Place:
     except (ValueError, binascii.Error):
         row, part = -1, -1
     if not (0 <= row < 1 << 63 and 0 <= part < 1 << 31):
-        problem = "must be a cursor of an earlier watch, empty, or 0"
-        raise InvalidRequestError([Violation("cursor", problem)])
+        raise _no_cursor()
     return Place(row, part)
+
+
+def _no_cursor() -> InvalidRequestError:
+    problem = "must be a cursor of an earlier watch, empty, or 0"
+    return InvalidRequestError([Violation("cursor", problem)])
