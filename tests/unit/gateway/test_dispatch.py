@@ -216,10 +216,12 @@ async def test_what_was_sent_before_a_crash_is_sent_again_identically(
     assert all(other == first for other in others)
 
 
+@pytest.mark.parametrize("chunk", [3, 100])
 async def test_a_record_refused_alone_fails_and_holds_up_nobody(
-    gateway: Gateway, outlet: FakeOutlet
+    gateway: Gateway, outlet: FakeOutlet, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     """The others of its batch, before and behind it, are published in their order."""
+    monkeypatch.setattr("gateway.lane.CHUNK", chunk)
     lead_ids = await submit(gateway, *range(20))
     bad = lead_ids[7]
     outlet.refuses = lambda record: record.delivery_id == delivery_id(bad, ONE)
