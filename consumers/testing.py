@@ -180,6 +180,7 @@ class FakeGateway(DeliveryServiceServicer):
     ) -> ReportDeliveriesResponse:
         """Answers as the gateway does, or with the next of `failures`."""
         self.calls += 1
+        self._tell()
         await self._admit(context)
         await self.hold.wait()
         results = [self._settle(report) for report in request.reports]
@@ -213,6 +214,7 @@ class FakeGateway(DeliveryServiceServicer):
             delivery = free()
         assert delivery is not None  # noqa: S101 -- just waited for
         delivery.leased = True
+        self._tell()
         return delivery
 
     async def _admit(self, context: Any) -> None:
