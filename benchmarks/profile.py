@@ -51,9 +51,9 @@ def _summary(stacks: str) -> str:
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
         thread, *frames = stack.split(";")
-        threads.setdefault(re.sub(r"^thread \(0x\w+\)", "main", thread), []).append(
-            (frames, int(count))
-        )
+        # By function: lines are told apart in the file of stacks.
+        functions = [re.sub(r":\d+\)$", ")", frame) for frame in frames]
+        threads.setdefault(thread, []).append((functions, int(count)))
     whole = sum(count for samples in threads.values() for _, count in samples) or 1
     return "\n".join(_of_thread(name, samples, whole) for name, samples in threads.items())
 
