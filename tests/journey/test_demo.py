@@ -95,6 +95,20 @@ async def test_the_demo_holds_and_writes_nothing_personal(tmp_path: Path) -> Non
     assert leaks((folder / "leads.jsonl").read_text(), secrets)
 
 
+@pytest.mark.timeout(120)
+async def test_the_demo_ends_with_the_table_of_the_readme(tmp_path: Path) -> None:
+    """What a stranger reads first is what they will see; with --json it is data."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"^```text\n(leads .*?)^```", readme, re.MULTILINE | re.DOTALL)
+    async with running(*COMMAND, "--json", cwd=tmp_path) as process:
+        assert await process.ended(seconds=90) == 0
+    shown = [line.rstrip() for line in process.errors]
+    assert set(table.splitlines()) <= set(shown)
+    result = json.loads("\n".join(process.output))
+    assert result["held"]
+    assert sum(row["leads"] for row in result["rows"]) == 50
+
+
 @pytest.mark.timeout(180)
 async def test_the_demo_holds_over_kafka_and_no_header_is_personal(
     tmp_path: Path, kafka: str

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from leadgate.cli.output import examples
+from leadgate.cli.output import Json, examples
 
 EXAMPLES = examples(
     "leadgate demo",
@@ -33,6 +33,7 @@ def run(
             "unset: ./.demo with --keep, else a temporary one that goes after success."
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Start evidence, gateway and two buyers, submit leads, and show what became of each.
 
@@ -42,4 +43,4 @@ def run(
     """
     from leadgate.cli.demo.director import Wishes, direct
 
-    raise typer.Exit(direct(Wishes(keep, leads, patience, folder)))
+    raise typer.Exit(direct(Wishes(keep, leads, patience, folder, as_json)))

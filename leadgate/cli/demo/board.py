@@ -18,10 +18,12 @@ _COLOURS = {"DELIVERED": "green", "FAILED": "red"}
 
 
 class Board:
-    """Prints to the terminal; plain lines where there is none."""
+    """Prints to the terminal; plain lines where there is none, and to stderr where asked."""
 
-    def __init__(self) -> None:
-        self.console = Console()
+    def __init__(self, stderr: bool = False) -> None:
+        self.console = Console(stderr=stderr)
+        if not self.console.is_terminal:
+            self.console.width = 160  # as wide as the table
         self._progress = Progress(
             TextColumn("  deliveries settled"),
             BarColumn(),
@@ -67,15 +69,19 @@ class Board:
     def table(self, run: Run, one: str, two: str) -> None:
         """Prints what became of each lead; those of one kind with one end share a row."""
         grid = Table("leads", "what was submitted", one, two, box=None, padding=(0, 2, 0, 0))
-        rows: Counter[tuple[str, ...]] = Counter()
-        for index, case in enumerate(run.cases):
-            concerned = {recipient.buyer_id for recipient in case.request.recipients}
-            ends = (_end(run, index, buyer) if buyer in concerned else "" for buyer in (one, two))
-            rows[case.title, *ends] += 1
-        for (title, *shown), number in rows.items():
-            grid.add_row(str(number), title, *map(_coloured, shown))
-        width = None if self.console.is_terminal else 160
-        Console(width=width).print(grid)
+        for (title, *ends), number in ends_of(run, one, two).items():
+            grid.add_row(str(number), title, *map(_coloured, ends))
+        self.console.print(grid)
+
+
+def ends_of(run: Run, *buyers: str) -> Counter[tuple[str, ...]]:
+    """How often each kind of lead ended how: (title, end at each buyer) and a number."""
+    rows: Counter[tuple[str, ...]] = Counter()
+    for index, case in enumerate(run.cases):
+        concerned = {recipient.buyer_id for recipient in case.request.recipients}
+        ends = (_end(run, index, buyer) if buyer in concerned else "" for buyer in buyers)
+        rows[case.title, *ends] += 1
+    return rows
 
 
 def _end(run: Run, index: int, buyer: str) -> str:

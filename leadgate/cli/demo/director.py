@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shlex
 import shutil
@@ -17,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import typer
 from google.protobuf import json_format
 
-from leadgate.cli.demo.board import Board
+from leadgate.cli.demo.board import Board, ends_of
 from leadgate.cli.demo.processes import DemoError
 from leadgate.cli.demo.run import Run, mistakes
 from leadgate.cli.demo.stage import Plan, Stage, plan, stage
 from leadgate.cli.demo.story import Story
-from leadgate.cli.refusal import code_of, describe, status_of
+from leadgate.cli.refusal import describe, status_of
 from leadgate.process import ExitCode
 
 _KEPT = Path(".demo")
@@ -40,31 +42,39 @@ class Wishes:
     leads: int
     patience: float
     folder: Path | None
+    as_json: bool
 
 
 def direct(wishes: Wishes) -> ExitCode:
     """Runs the demo. OK if every expectation held, FAILED if not, KILLED after Ctrl-C."""
-    board = Board()
-    temporary = wishes.folder is None and not wishes.keep
+    board = Board(stderr=wishes.as_json)
     try:
         _check_parts()
         where = _folder(wishes)
-        try:
-            wrong = asyncio.run(_interruptible(_directed(board, plan(where), wishes)))
-        except asyncio.CancelledError:
-            board.say("stopped; everything that was started has ended")
-            _clean(where, temporary)
-            return ExitCode.KILLED
-        except grpc.RpcError as error:
-            raise DemoError(f"{code_of(error)}: {describe(status_of(error))[0]}; {where}") from None
     except DemoError as error:
-        board.say(f"the demo could not run: {error}")
+        board.say(f"the demo cannot run: {error}")
         return ExitCode.FAILED
-    if wrong:
+    exit_code = _run(board, where, wishes)
+    if exit_code is ExitCode.FAILED:
         board.say(f"logs and databases are in {where}")
+    elif wishes.folder is None and not wishes.keep:
+        shutil.rmtree(where, ignore_errors=True)
+    return exit_code
+
+
+def _run(board: Board, where: Path, wishes: Wishes) -> ExitCode:
+    try:
+        wrong = asyncio.run(_interruptible(_directed(board, plan(where), wishes)))
+    except asyncio.CancelledError:
+        board.say("stopped; everything that was started has ended")
+        return ExitCode.KILLED
+    except DemoError as error:
+        board.say(f"the demo broke off: {error}")
         return ExitCode.FAILED
-    _clean(where, temporary)
-    return ExitCode.OK
+    except grpc.RpcError as error:
+        board.say(f"the demo broke off: {describe(status_of(error))[0]}")
+        return ExitCode.FAILED
+    return ExitCode.FAILED if wrong else ExitCode.OK
 
 
 async def _interruptible(directed: Coroutine[Any, Any, list[str]]) -> list[str]:
@@ -90,6 +100,8 @@ async def _directed(board: Board, plan: Plan, wishes: Wishes) -> list[str]:
         board.table(run, plan.one, plan.two)
         board.say()
         _judge(board, wrong, time.monotonic() - began)
+        if wishes.as_json:
+            _print_json(run, plan, wrong)
         if wishes.keep:
             more = await story.more(_MORE_LEADS, plan.one, plan.three)
             _write_messages(plan.folder / "more-leads.jsonl", more)
@@ -104,9 +116,21 @@ def _judge(board: Board, wrong: list[str], seconds: float) -> None:
         board.step(f"every lead fared as it should, {seconds:.1f} s after the start")
 
 
+def _print_json(run: Run, plan: Plan, wrong: list[str]) -> None:
+    rows = [
+        {
+            "title": title,
+            "leads": number,
+            "ends": dict(zip((plan.one, plan.two), ends, strict=True)),
+        }
+        for (title, *ends), number in ends_of(run, plan.one, plan.two).items()
+    ]
+    typer.echo(json.dumps({"held": not wrong, "mistakes": wrong, "rows": rows}, indent=2))
+
+
 async def _stay(board: Board, plan: Plan, run: Run) -> None:
     """Says what to try, and waits for Ctrl-C; that is then the normal end."""
-    lead_id = run.answers[1].response.lead_id
+    lead_id = next(answer.response.lead_id for answer in run.answers.values())
     folder = shlex.quote(str(plan.folder))
     board.say("Everything keeps running until Ctrl-C. In another terminal, try:")
     for line in (
@@ -173,11 +197,6 @@ def _folder(wishes: Wishes) -> Path:
         raise DemoError(f"{folder} is not empty, and no demo made what is in it")
     (folder / _MARK).touch()
     return folder
-
-
-def _clean(folder: Path, temporary: bool) -> None:
-    if temporary:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_parts() -> None:

@@ -61,7 +61,7 @@ def test_help_of_every_command_has_examples(words: list[str]) -> None:
     assert result.exit_code == 0
     assert "Examples:" in result.stdout
     assert f"leadgate {words[0]}" in result.stdout
-    assert words == ["demo"] or "--json" in result.stdout
+    assert "--json" in result.stdout
 
 
 def test_help_loads_nothing_heavy() -> None:
