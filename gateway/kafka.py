@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, errors
@@ -171,10 +172,12 @@ class KafkaChannel:
                 raise RefusedError(type(error).__name__) from None
 
 
+@lru_cache(4096)
 def _murmur2(key: bytes) -> int:
     """The hash of Kafka's default partitioner, for the 36 bytes of a lead id.
 
-    The same as `aiokafka.partitioner.murmur2`, in half its time.
+    The same as `aiokafka.partitioner.murmur2`, in half its time; and the lanes of one
+    lead's buyers ask for it at about the same time.
     """
     hashed = 0x9747B28C ^ len(key)
     for word in _WORDS.unpack(key):

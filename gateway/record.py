@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterable, MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.json_format import MessageToDict
 
@@ -35,8 +34,7 @@ class RecordTooLargeError(Exception):
     """The encoded record would exceed `MAX_RECORD_BYTES`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record for a topic. The key is the lead id as text."""
 
     key: bytes
@@ -62,14 +60,14 @@ def lead_record(due: Due, buyer_id: str, generator_id: str) -> LeadRecord:
         buyer_id=buyer_id,
         generator_id=generator_id,
         attempt=due.attempt,
-        lead=submission.lead,
-        cdrs=_shared(submission.cdrs, recipient.shares),
-        shares=recipient.shares,
         replay=due.replay,
     )
     seconds, microseconds = divmod(due.accept_time, 1_000_000)
     record.accept_time.seconds = seconds
     record.accept_time.nanos = microseconds * 1000
+    record.lead.CopyFrom(submission.lead)
+    record.cdrs.extend(_shared(submission.cdrs, recipient.shares))
+    record.shares.MergeFrom(recipient.shares)
     if due.receipts:
         record.receipts.extend(map(Receipt.FromString, due.receipts))
     # A field of a newer contract might name another buyer.
@@ -96,10 +94,12 @@ def _recipient(recipients: Iterable[Recipient], buyer_id: str) -> Recipient:
     raise LookupError("the buyer is no recipient of the lead")
 
 
-def _keep_only(attributes: MutableMapping[str, str], keys: Collection[str]) -> None:
-    if attributes and ANYONE not in keys:
-        for key in [key for key in attributes if key not in keys]:
-            del attributes[key]
+def _keep_only(attributes: MutableMapping[str, str], keys: Iterable[str]) -> None:
+    wanted = set(keys)
+    if ANYONE not in wanted:
+        for key in list(attributes):
+            if key not in wanted:
+                del attributes[key]
 
 
 def _shared(cdrs: Iterable[Cdr], shares: Iterable[Share]) -> list[Cdr]:
@@ -123,7 +123,8 @@ def _headers(record: LeadRecord, due: Due, encoding: Encoding) -> list[tuple[str
 
     All records of a lead are one trace, named by its id; each attempt is a span of it.
     """
-    event_id = f"{record.delivery_id}.{due.attempt}".encode()
+    subject = record.delivery_id.encode()
+    event_id = b"%b.%d" % (subject, due.attempt)
     seconds, microseconds = divmod(due.accept_time, 1_000_000)
     span = blake2b(event_id, digest_size=8).hexdigest()
     headers = [
@@ -131,7 +132,7 @@ def _headers(record: LeadRecord, due: Due, encoding: Encoding) -> list[tuple[str
         ("ce_id", event_id),
         ("ce_source", record.generator_id.encode()),
         ("ce_type", b"leadgate.v1.LeadRecord"),
-        ("ce_subject", record.delivery_id.encode()),
+        ("ce_subject", subject),
         ("ce_time", f"{_to_the_second(seconds)}.{microseconds:06}Z".encode()),
         _CONTENT_TYPES[encoding],
         ("traceparent", f"00-{due.lead_id.hex()}-{span}-01".encode()),

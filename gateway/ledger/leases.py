@@ -93,19 +93,17 @@ def _tell(
         add_events(transaction, buyer_key, kind, rows)
 
 
-def _is_new_attempt(state: State, lease: int | None) -> bool:
+def _is_new_attempt(state: int, lease: int | None) -> bool:
     """Whether an earlier lease ended without a report; what is settled keeps its attempt."""
     return lease is not None and state in UNSETTLED
 
 
-def _hand_out(
-    transaction: Transaction, buyer_key: int, stream: int, due: Due, state: State
-) -> None:
+def _hand_out(transaction: Transaction, buyer_key: int, stream: int, due: Due, state: int) -> None:
     _HAND_OUT.run(
         transaction.cursor,
         lead=due.lead_key,
         buyer=buyer_key,
-        new_state=int(State.PUBLISHED if state is State.PENDING else state),
+        new_state=int(State.PUBLISHED if state == State.PENDING else state),
         new_attempt=due.attempt,
         lease_end=due.due_time,
         stream=stream,

@@ -151,7 +151,7 @@ _ADD_EVENT = Prepared(
 
 def scan(
     cursor: Any, buyer_key: int, now: int, count: int, after: Due | None = None
-) -> tuple[Waiting, list[tuple[State, int | None]]]:
+) -> tuple[Waiting, list[tuple[int, int | None]]]:
     """Reads what is due for a buyer, oldest first: at most `count` rows and about 1 MiB.
 
     Only what stands behind `after`, if that is given. Beside the rows: the state and
@@ -160,7 +160,7 @@ def scan(
     time, lead = (after.due_time, after.lead_key) if after else (-1, -1)
     values = {"buyer": buyer_key, "now": now, "count": count + 1, "time": time, "lead": lead}
     rows: list[Due] = []
-    standings: list[tuple[State, int | None]] = []
+    standings: list[tuple[int, int | None]] = []
     size = 0
     # A cursor of its own: closed early, it ends the read, which would hold back checkpoints.
     with closing(cursor.connection.cursor()) as reading:
@@ -172,7 +172,7 @@ def scan(
             if has_receipts:
                 due = due._replace(receipts=_receipts(cursor, due.lead_key, buyer_key))
             rows.append(due)
-            standings.append((State(state), lease))
+            standings.append((state, lease))
             size += len(due.submission)
     next_time = _NEXT_DUE.one(cursor, buyer=buyer_key, now=now)[0]
     return Waiting(rows, more=False, next_time=next_time), standings
