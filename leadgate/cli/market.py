@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,15 +78,15 @@ def _items(node: Any, name: str) -> list[Any]:
     return items if isinstance(items, list) else []
 
 
-class _mistakes_are_settings:  # noqa: N801 (used as a verb)
+@contextmanager
+def _mistakes_are_settings() -> Iterator[None]:
     """Gives a market that is refused the exit code of settings that cannot be used."""
+    from leadgate.cli.refusal import Refused
+    from leadgate.process import ExitCode
 
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
-        from leadgate.cli.refusal import Refused
-        from leadgate.process import ExitCode
-
-        if isinstance(error, Refused) and error.exit_code is ExitCode.USAGE:
-            error.exit_code = ExitCode.SETTINGS
+    try:
+        yield
+    except Refused as refused:
+        if refused.exit_code is ExitCode.USAGE:
+            refused.exit_code = ExitCode.SETTINGS
+        raise

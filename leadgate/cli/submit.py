@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -62,7 +62,7 @@ def submit(
         raise typer.Exit(ExitCode.FAILED)
 
 
-async def _send(file: Path, report: Report, show: Any, in_flight: int) -> None:
+async def _send(file: Path, report: Report, show: Callable[[int], None], in_flight: int) -> None:
     from leadgate.cli.connection import connect_async
     from leadgate.cli.submission import Submission, Tally
     from leadgate.v1 import lead_service_pb2 as pb
@@ -196,32 +196,18 @@ class Rejects:
         self._file.write(json.dumps(why | {"text": text}, ensure_ascii=False) + "\n")
 
 
-class progress:  # noqa: N801 (used as a verb)
-    """A progress bar on a terminal's stderr; entering gives what moves it to an offset."""
+@contextmanager
+def progress(total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Shows a bar on a terminal's stderr; yields what moves it to an offset in bytes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
-    def __init__(self, total_bytes: int) -> None:
-        self._total = total_bytes
-        self._bar: Any = None
-
-    def __enter__(self) -> Any:
-        """Starts the bar, where somebody can see it."""
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            return lambda _: None
-        self._bar = Progress(
-            "submitting", BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console
-        )
-        task = self._bar.add_task("", total=self._total)
-        self._bar.start()
-        return lambda end: self._bar.update(task, completed=end)
-
-    def __exit__(self, *_: object) -> None:
-        """Stops the bar."""
-        if self._bar:
-            self._bar.stop()
+    console = Console(stderr=True)
+    columns = (BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    visible = console.is_terminal
+    with Progress("submitting", *columns, console=console, disable=not visible) as bar:
+        task = bar.add_task("", total=total_bytes)
+        yield lambda end: bar.update(task, completed=end)
 
 
 def _decision(delivery: Any) -> str:

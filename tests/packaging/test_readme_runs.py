@@ -1,4 +1,4 @@
-"""README's first steps, run as they stand there."""
+"""README's first steps and the examples, run as they stand there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
+from consumers import DeliveredLead, Reject
+from examples import handler
+from leadgate.v1.delivery_pb2 import LeadRecord
 from tests.processes import running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +36,19 @@ async def test_the_first_steps_of_the_readme_work(tmp_path: Path) -> None:
         assert await shell.ended(seconds=50) == 0
     text = "\n".join(shell.output)
     assert "buyer buyer-one: created" in text
+    assert text.count("DELIVERY_STATE_PENDING") == 2
     assert text.count("ACCEPTED") == 3
     assert "2 lines: 2 new, 0 repeats, 0 refused" in shell.errors
+
+
+async def test_the_example_of_a_handler_takes_and_turns_down() -> None:
+    """As a buyer would run it with LEADGATE_SINK=python:handler:take."""
+    record = LeadRecord(delivery_id="lead.buyer")
+    with pytest.raises(Reject):
+        await handler.take(DeliveredLead(record, ()))
+    record.lead.attributes["homeowner"] = "yes"
+    await handler.take(DeliveredLead(record, ()))
+    assert "lead.buyer" in handler.TAKEN
 
 
 def a_free_port() -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import typer
 from google.protobuf import json_format
 
@@ -73,6 +74,9 @@ def _run(board: Board, where: Path, wishes: Wishes) -> ExitCode:
         return ExitCode.FAILED
     except grpc.RpcError as error:
         board.say(f"the demo broke off: {describe(status_of(error))[0]}")
+        return ExitCode.FAILED
+    except httpx.HTTPError as error:
+        board.say(f"the demo broke off: no answer of the evidence service, {type(error).__name__}")
         return ExitCode.FAILED
     return ExitCode.FAILED if wrong else ExitCode.OK
 

@@ -146,22 +146,16 @@ async def stage(plan: Plan, say: Any) -> AsyncIterator[Stage]:
         await _apply(gateway, plan, urlsplit(url).netloc)
         say(f"market applied: {GENERATOR} submits, {plan.one} and {plan.two} buy")
         system = await stack.enter_async_context(buyer_system())
-        host = f"{urlsplit(url).netloc};networks=127.0.0.0/8;insecure=true"
-        for index, (buyer, sink) in enumerate(
-            [(plan.one, {"LEADGATE_SINK": f"jsonl:{plan.sink}"}), (plan.two, _webhook(system))]
+        set_up = Stage(plan, gateway, address, url, evidence, evidence_keys, system, services)
+        for buyer, key, sink in (
+            (plan.one, plan.buyers[0], {"LEADGATE_SINK": f"jsonl:{plan.sink}"}),
+            (plan.two, plan.buyers[1], _webhook(system)),
         ):
-            settings = {
-                "LEADGATE_GATEWAY": address,
-                "LEADGATE_API_KEY": plan.buyers[index],
-                "LEADGATE_BUYER": buyer,
-                "LEADGATE_KAFKA_BOOTSTRAP": plan.kafka,
-                "LEADGATE_EVIDENCE_HOSTS": host,
-                "LEADGATE_EVIDENCE_API_KEY": evidence_keys[buyer],
-            }
-            consumer = running(buyer, "consumers", settings | sink, plan.folder)
+            settings = _consumer_settings(set_up, buyer, key) | sink
+            consumer = running(buyer, "consumers", settings, plan.folder)
             services.append(await stack.enter_async_context(consumer))
         say(f"{plan.one} writes leads to {plan.sink.name}, {plan.two} posts them to its system")
-        yield Stage(plan, gateway, address, url, evidence, evidence_keys, system, services)
+        yield set_up
 
 
 async def _apply(gateway: Gateway, plan: Plan, evidence_host: str) -> None:
@@ -192,6 +186,18 @@ def _gateway_settings(plan: Plan) -> dict[str, str]:
         "LEADGATE_DATABASE_URL": "sqlite:///leadgate.db",
         "LEADGATE_OPERATOR_KEY": plan.operator,
         "LEADGATE_KAFKA_BOOTSTRAP": plan.kafka,
+    }
+
+
+def _consumer_settings(stage: Stage, buyer: str, key: str) -> dict[str, str]:
+    host = urlsplit(stage.evidence_url).netloc
+    return {
+        "LEADGATE_GATEWAY": stage.gateway_address,
+        "LEADGATE_API_KEY": key,
+        "LEADGATE_BUYER": buyer,
+        "LEADGATE_KAFKA_BOOTSTRAP": stage.plan.kafka,
+        "LEADGATE_EVIDENCE_HOSTS": f"{host};networks=127.0.0.0/8;insecure=true",
+        "LEADGATE_EVIDENCE_API_KEY": stage.evidence_keys[buyer],
     }
 
 
