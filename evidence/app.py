@@ -16,6 +16,7 @@ from evidence.http.api import application
 from evidence.ledger import ledger as sql_ledger
 from evidence.server import bind, bound, serve
 from evidence.settings import EvidenceSettings
+from evidence.signing import Vault
 from leadgate.settings import load, shown
 
 log = structlog.get_logger("evidence")
@@ -27,7 +28,9 @@ async def service(
 ) -> AsyncIterator[ASGIApp]:
     """Opens the ledger and yields the application over it; leaving closes in reverse order."""
     async with AsyncExitStack() as stack:
-        ledger = await stack.enter_async_context(sql_ledger.opened(settings.database_url, clock))
+        vault = Vault(settings.keys_folder)
+        opening = sql_ledger.opened(settings.database_url, clock, vault)
+        ledger = await stack.enter_async_context(opening)
         callers = Callers(settings.operator, await ledger.read(ListKeys()))
         yield application(ledger, callers, public_url)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from evidence.access import State
+from evidence.anchor import Anchor
 
 Answer = TypeVar("Answer")
 _Answer_co = TypeVar("_Answer_co", covariant=True)
@@ -37,13 +38,17 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Answer to a claim. `repeated`: it had been claimed before; nothing was billed."""
+    """Answer to a claim. `repeated`: it had been claimed before; nothing was billed.
+
+    `anchor` is the CDR's manifest and custody as they are now.
+    """
 
     cdr_id: str
     domain_id: str
     event_id: str
     state: State
     repeated: bool
+    anchor: Anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,7 @@ class Upload:
     """
 
     capture_id: str | None = None
+    sha256: bytes | None = None
     ip: str | None = field(default=None, repr=False)
     user_agent: str | None = field(default=None, repr=False)
     late: bool = False

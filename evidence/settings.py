@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import SecretStr, field_validator, model_validator
@@ -11,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from leadgate.keys import Key, parse
 from leadgate.settings import Settings
 from leadgate.share_url import EvidenceHost, ShareUrlError, by_authority, trusted
+from leadgate.sql import database_file
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>\d{1,5})")
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
@@ -36,6 +38,11 @@ class EvidenceSettings(Settings):
 
     database_url: str = "sqlite:///evidence.db"
     """The database, `sqlite:///FILE`; one process holds it."""
+
+    keys: str = ""
+    """Folder of the secrets: signing keys and what signs links. Default: the database's
+    file with `.keys` behind it; required with another database. Keep it out of the
+    backups of the database: who has both could sign another history."""
 
     public_url: str = ""
     """Base of every share URL, as buyers reach this service, such as
@@ -79,6 +86,11 @@ class EvidenceSettings(Settings):
     def address(self) -> Address:
         """`listen` in its two parts."""
         return _address(self.listen)
+
+    @property
+    def keys_folder(self) -> Path:
+        """`keys`, or its default beside the database's file."""
+        return Path(self.keys or f"{database_file(self.database_url)}.keys")
 
     @property
     def operator(self) -> Key | None:

@@ -28,6 +28,11 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+def share_ref(token_digest: bytes) -> str:
+    """What a share is called where its token must not stand: half of its digest."""
+    return token_digest[:16].hex()
+
+
 def share_url(public_url: str, token: str) -> str:
     """The address a buyer claims at. It is a credential: never log it."""
     return f"{public_url}/v1/shares/{token}"

@@ -51,6 +51,7 @@ class V1:
                 "domainId": answer.domain_id,
                 "shareEventId": answer.event_id,
                 "state": answer.state,
+                **answer.anchor.shown(),
             }
         )
 

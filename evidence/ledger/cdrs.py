@@ -12,8 +12,10 @@ from sqlalchemy import bindparam, insert, select, update
 from evidence import access
 from evidence import metadata as search
 from evidence.commands import AddCdr, Added, Cdr, InvalidateCdr
+from evidence.custody import Event
 from evidence.errors import Conflict, NotFound
 from evidence.ids import mint_id
+from evidence.ledger import custody
 from evidence.ledger.find import the_domain, the_org
 from evidence.ledger.tables import (
     cdrs,
@@ -25,6 +27,8 @@ from evidence.ledger.tables import (
     standings,
 )
 from evidence.ledger.transaction import Transaction
+from evidence.manifest import Artifact, facts_hash
+from evidence.sharing import share_ref
 from leadgate.sql import Prepared
 
 DEFAULT_RETENTION_DAYS = 5 * 365 + 2
@@ -68,14 +72,22 @@ class Place:
     """Where a CDR goes: the org with what its settings decide, and the domain."""
 
     org: int
+    org_id: str
     auto_collect: bool
     retention_days: int | None
     domain: int
     domain_id: str
+    domain_name: str
 
 
 def add_cdr(
-    tx: Transaction, place: Place, cdr: Cdr, token_digest: bytes | None, expires_in_ms: int
+    tx: Transaction,
+    place: Place,
+    cdr: Cdr,
+    *,
+    artifact: Artifact | None = None,
+    token_digest: bytes | None,
+    expires_in_ms: int,
 ) -> tuple[int, Added]:
     """Adds a CDR with all that belongs to it; answers its number too.
 
@@ -87,7 +99,8 @@ def add_cdr(
     session_id = cdr.session_id or cdr.package_id
     package, package_id = _session_package(tx, place, session_id, cdr)
     verdict = access.captured(auto_collect=place.auto_collect)
-    number = int(_ADD_CDR.all(tx.cursor, **_cdr_row(tx, place, cdr, package))[0][0])
+    row = _cdr_row(tx, place, cdr, package)
+    number = int(_ADD_CDR.all(tx.cursor, **row)[0][0])
     _JOIN_PACKAGE.run(tx.cursor, package=package, cdr=number)
     sub_groups = {
         name: _join_sub_group(tx, place, session_id, name, number) for name in cdr.sub_group_ids
@@ -95,6 +108,8 @@ def add_cdr(
     entries = sorted(search.entries(cdr.custom))
     _ADD_ENTRY.many(tx.cursor, [(place.domain, entry, number) for entry in entries])
     _give_to_owner(tx, place.org, number, verdict)
+    names = {"org_id": place.org_id, "domain_name": place.domain_name, "package_id": package_id}
+    custody.begin(tx, number, cdr.cdr_id, facts_hash(row | names), artifact)
     expire_ms = None
     if token_digest is not None:
         expire_ms = tx.now_ms + expires_in_ms
@@ -106,6 +121,8 @@ def add_cdr(
             create_ms=tx.now_ms,
             expire_ms=expire_ms,
         )
+        shared = {"share": share_ref(token_digest), "expiresAt": expire_ms}
+        custody.append(tx, number, Event.SHARED, place.org, shared)
     state = verdict.standing.state
     return number, Added(
         cdr.cdr_id, place.domain_id, tx.now_ms, state, expire_ms, package_id, sub_groups
@@ -173,6 +190,7 @@ def _cdr_row(tx: Transaction, place: Place, cdr: Cdr, package: int) -> dict[str,
         "domain": place.domain,
         "package": package,
         "capture_id": upload.capture_id,
+        "upload_sha256": upload.sha256,
         "create_ms": tx.now_ms,
         "ip": upload.ip,
         "user_agent": upload.user_agent,
@@ -195,19 +213,31 @@ def _cdr_row(tx: Transaction, place: Place, cdr: Cdr, package: int) -> dict[str,
 def _add_cdr(tx: Transaction, add: AddCdr) -> Added:
     org = the_org(tx, add.org_id)
     domain = the_domain(tx, org.number, add.domain)
-    place = Place(org.number, org.auto_collect, org.retention_days, domain.number, domain.domain_id)
-    _, added = add_cdr(tx, place, add.cdr, add.token_digest, add.expires_in_ms)
+    place = Place(
+        org.number,
+        org.org_id,
+        org.auto_collect,
+        org.retention_days,
+        domain.number,
+        domain.domain_id,
+        domain.name,
+    )
+    _, added = add_cdr(
+        tx, place, add.cdr, token_digest=add.token_digest, expires_in_ms=add.expires_in_ms
+    )
     return added
 
 
 def _invalidate_cdr(tx: Transaction, invalidate: InvalidateCdr) -> int:
     this = cdrs.c.cdr_id == invalidate.cdr_id
-    row = tx.connection.execute(select(cdrs.c.invalidate_ms).where(this)).one_or_none()
+    wanted = select(cdrs.c.number, cdrs.c.invalidate_ms).where(this)
+    row = tx.connection.execute(wanted).one_or_none()
     if row is None:
         raise NotFound
     if row.invalidate_ms is not None:
         return int(row.invalidate_ms)
     tx.connection.execute(update(cdrs).where(this).values(invalidate_ms=tx.now_ms))
+    custody.append(tx, row.number, Event.INVALIDATED, None, {})
     return tx.now_ms
 
 

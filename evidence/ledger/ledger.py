@@ -11,16 +11,18 @@ from sqlalchemy import Engine
 
 from evidence.clock import Clock
 from evidence.commands import Answer, Command, Query
+from evidence.custody import AddSigningKey
 from evidence.errors import EvidenceError, Overloaded
-from evidence.ledger import cdrs, operations, reads, rights
+from evidence.ledger import cdrs, custody, operations, reads, rights
 from evidence.ledger.transaction import Transaction
+from evidence.signing import Vault
 from leadgate.group_commit import GroupCommit, QueueFullError
 from leadgate.sql import database_file, held, migrate, open_reader, open_writer
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
-_WRITERS = {**rights.WRITERS, **operations.WRITERS, **cdrs.WRITERS}
-_READERS = {**reads.READERS}
+_WRITERS = {**rights.WRITERS, **operations.WRITERS, **cdrs.WRITERS, **custody.WRITERS}
+_READERS = {**reads.READERS, **custody.READERS}
 
 
 class SqlLedger:
@@ -44,7 +46,7 @@ class SqlLedger:
 
 
 @asynccontextmanager
-async def opened(url: str, clock: Clock) -> AsyncIterator[SqlLedger]:
+async def opened(url: str, clock: Clock, vault: Vault) -> AsyncIterator[SqlLedger]:
     """Holds the database, migrates it and serves it; leaving finishes what is queued.
 
     Raises `DatabaseHeldError` or `DatabaseUrlError`.
@@ -57,15 +59,17 @@ async def opened(url: str, clock: Clock) -> AsyncIterator[SqlLedger]:
         migrate(writer, _MIGRATIONS)
         reader = open_reader(file)
         stack.callback(reader.dispose)
-        reads = await stack.enter_async_context(_reading(reader, clock))
-        writes = await stack.enter_async_context(_writing(writer, clock))
-        yield SqlLedger(writes, reads)
+        reads = await stack.enter_async_context(_reading(reader, clock, vault))
+        writes = await stack.enter_async_context(_writing(writer, clock, vault))
+        ledger = SqlLedger(writes, reads)
+        await ledger.write(AddSigningKey(vault.signer.key_id, vault.signer.public_key))
+        yield ledger
 
 
-def _writing(engine: Engine, clock: Clock) -> GroupCommit[Any, Any]:
+def _writing(engine: Engine, clock: Clock, vault: Vault) -> GroupCommit[Any, Any]:
     def run(batch: Sequence[Command[Any]]) -> Sequence[Any]:
         with engine.begin() as connection:
-            tx = Transaction(connection, clock())
+            tx = Transaction(connection, clock(), vault.signer)
             return [_done(_WRITERS, tx, command) for command in batch]
 
     return GroupCommit(run)
@@ -81,10 +85,10 @@ def _done(
         return refusal
 
 
-def _reading(engine: Engine, clock: Clock) -> GroupCommit[Any, Any]:
+def _reading(engine: Engine, clock: Clock, vault: Vault) -> GroupCommit[Any, Any]:
     def run(batch: Sequence[Query[Any]]) -> Sequence[Any]:
         with engine.begin() as connection:
-            tx = Transaction(connection, clock())
+            tx = Transaction(connection, clock(), vault.signer)
             return [_done(_READERS, tx, query) for query in batch]
 
     return GroupCommit(run)

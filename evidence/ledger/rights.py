@@ -13,12 +13,14 @@ from typing import Any
 from sqlalchemy import and_, bindparam, insert, select, update
 
 from evidence import access
-from evidence.access import Basis, Standing, Verdict
+from evidence.access import Basis, Standing, State, Verdict
 from evidence.commands import Claim, Claimed, Collect, Collected, Share, Shared
+from evidence.custody import Event
 from evidence.errors import CdrInvalid, Forbidden, Gone, NotFound
+from evidence.ledger import custody
 from evidence.ledger.tables import cdrs, charges, domains, shares, standings
 from evidence.ledger.transaction import Transaction
-from evidence.sharing import event_id
+from evidence.sharing import event_id, share_ref
 from leadgate.sql import Prepared
 
 _mine = standings.alias("mine")
@@ -74,7 +76,26 @@ def _claim(tx: Transaction, claim: Claim) -> Claimed:
         )
     _apply(tx, (claim.org, cdr), before, verdict, "claim")
     after = verdict.standing
-    return Claimed(cdr_id, domain_id, after.event_id or event, after.state, verdict.repeated)
+    if after != before:
+        _log_claim(tx, claim, cdr, verdict)
+    return Claimed(
+        cdr_id,
+        domain_id,
+        after.event_id or event,
+        after.state,
+        verdict.repeated,
+        custody.anchor(tx, cdr),
+    )
+
+
+def _log_claim(tx: Transaction, claim: Claim, cdr: int, verdict: Verdict) -> None:
+    saved = verdict.standing.state is State.PENDING
+    detail = {
+        "share": share_ref(claim.token_digest),
+        "shareEventId": verdict.standing.event_id,
+        "billed": verdict.billed,
+    }
+    custody.append(tx, cdr, Event.SAVED if saved else Event.CLAIMED, claim.org, detail)
 
 
 def _share(tx: Transaction, share: Share) -> Shared:
@@ -90,6 +111,8 @@ def _share(tx: Transaction, share: Share) -> Shared:
         create_ms=tx.now_ms,
         expire_ms=expire_ms,
     )
+    shared = {"share": share_ref(share.token_digest), "expiresAt": expire_ms}
+    custody.append(tx, cdr, Event.SHARED, share.org, shared)
     return Shared(share.cdr_id, expire_ms)
 
 
@@ -97,6 +120,8 @@ def _collect(tx: Transaction, collect: Collect) -> Collected:
     cdr, domain_id, mine = _seen(tx.cursor, collect.org, collect.cdr_id)
     verdict = access.collected(mine)
     _apply(tx, (collect.org, cdr), mine, verdict, "collect")
+    if verdict.billed:
+        custody.append(tx, cdr, Event.COLLECTED, collect.org, {"billed": True})
     return Collected(collect.cdr_id, domain_id, verdict.repeated)
 
 

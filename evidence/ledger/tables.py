@@ -119,6 +119,8 @@ cdrs = Table(
     _to("package", "packages"),
     # Made by the browser, so that a repeated upload lands once. NULL: made over the admin API.
     Column("capture_id", Text),
+    # SHA-256 of the upload as sent: a repeat has the same.
+    Column("upload_sha256", LargeBinary),
     # Server-observed: when the upload was received, from where, and by what.
     _time("create_ms"),
     Column("ip", Text),
@@ -288,10 +290,11 @@ custody = Table(
     # captured, rendered, shared, claimed, collected, downloaded, invalidated, …
     _text("event"),
     _time("at_ms"),
-    # JSON: who and what. In the chain by a salted hash, so that it can be left out of
-    # what another org is shown.
-    _text("detail"),
-    Column("salt", LargeBinary, nullable=False),
+    # JSON: who and what. In the chain by its salted hash, so that it can be left out of
+    # what another org is shown, and erased with the CDR.
+    Column("detail", Text),
+    Column("salt", LargeBinary),
+    Column("detail_hash", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     _text("key_id"),
     Column("signature", LargeBinary, nullable=False),

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from evidence.signing import Signer
+
 
 @dataclass(frozen=True)
 class Transaction:
@@ -16,10 +18,12 @@ class Transaction:
     Attributes:
         connection: SQLAlchemy's, for statements that are rare.
         now_ms: the time of the commit, the same for everything in it.
+        signer: signs what is appended to custody logs.
     """
 
     connection: Connection
     now_ms: int
+    signer: Signer
 
     @cached_property
     def cursor(self) -> Any:

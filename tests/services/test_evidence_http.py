@@ -54,7 +54,10 @@ async def test_a_buyer_claims_and_is_billed_once(evidence: EvidenceClient) -> No
         "domainId": cdr.data["domainId"],
         "shareEventId": first["shareEventId"],
         "state": "collected",
+        "manifestHash": first["manifestHash"],
+        "custodyHead": first["custodyHead"],
     }
+    assert first["custodyHead"].keys() == {"sequence", "hash", "keyId", "signature"}
     again = data_of(await evidence.claim(buyer, cdr.share_url))
     assert again == first | {"alreadyClaimed": True}
     assert await evidence.charges(buyer) == [(cdr.cdr_id, "claim")]

@@ -28,6 +28,7 @@ from evidence.ids import mint_id
 from evidence.ledger.ledger import SqlLedger, opened
 from evidence.ledger.tables import metadata
 from evidence.sharing import digest, mint_token
+from evidence.signing import Vault
 from leadgate.sql import DatabaseHeldError, open_reader
 from tests.builders_evidence import ATime
 
@@ -41,7 +42,7 @@ def clock() -> ATime:
 @pytest.fixture
 async def ledger(tmp_path: Path, clock: ATime) -> AsyncIterator[SqlLedger]:
     """An empty ledger."""
-    async with opened(_url(tmp_path), clock) as ledger:
+    async with opened(_url(tmp_path), clock, Vault(tmp_path / "keys")) as ledger:
         yield ledger
 
 
@@ -126,7 +127,7 @@ async def test_an_invalidated_cdr_is_invalid_before_it_is_gone(
 async def test_a_second_process_is_refused(ledger: SqlLedger, tmp_path: Path) -> None:
     """One process holds the database."""
     with pytest.raises(DatabaseHeldError):
-        async with opened(_url(tmp_path), ATime()):
+        async with opened(_url(tmp_path), ATime(), Vault(tmp_path / "keys")):
             pass
 
 
