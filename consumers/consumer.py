@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 
 import structlog
 from google.protobuf.duration_pb2 import Duration
 
 from consumers.claimer import Claimer
+from consumers.in_hand import InHand, Overtaken
 from consumers.outcome import Outcome
 from consumers.record import DeliveredLead
 from consumers.reports import Gateway, Reports, Standing
@@ -50,7 +50,8 @@ class BuyerConsumer:
         self._reports = Reports(gateway)
         self._slots = asyncio.Semaphore(in_flight)
         self._drain_seconds = drain_seconds
-        self._in_hand: dict[str, _InHand] = {}
+        self._in_hand: dict[str, InHand] = {}
+        self._overtaken = Overtaken()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -109,7 +110,7 @@ class BuyerConsumer:
             in_hand.join(handed)
             self._slots.release()
             return
-        in_hand = _InHand(handed.record, [handed])
+        in_hand = InHand(handed.record, [handed])
         self._in_hand[handed.record.delivery_id] = in_hand
         self._start(self._settle(in_hand))
 
@@ -124,14 +125,14 @@ class BuyerConsumer:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("work on a delivery broke off", error=type(error).__name__)
 
-    async def _settle(self, in_hand: _InHand) -> None:
+    async def _settle(self, in_hand: InHand) -> None:
         try:
             while in_hand.handed:
                 await self._settle_once(in_hand)
         finally:
             del self._in_hand[in_hand.record.delivery_id]
 
-    async def _settle_once(self, in_hand: _InHand) -> None:
+    async def _settle_once(self, in_hand: InHand) -> None:
         outcome, receipts = await self._work(in_hand.record)
         while True:
             attempt = in_hand.record.attempt
@@ -140,11 +141,15 @@ class BuyerConsumer:
             # the delivery is as true for that one.
             if not stale or in_hand.record.attempt == attempt:
                 break
+        if stale:
+            self._overtaken.remember(in_hand.record, outcome, receipts)
         for handed in in_hand.leave(attempt):
             self._source.finish(handed)
 
     async def _work(self, record: LeadRecord) -> tuple[Outcome, tuple[Receipt, ...]]:
         fresh: tuple[Receipt, ...] = ()
+        if (known := self._overtaken.recall(record)) is not None:
+            return known
         try:
             claims = await self._claimer.claim(record)
             fresh = claims.fresh
@@ -178,7 +183,9 @@ class BuyerConsumer:
             answer = await self._reports.report(
                 _report(record.delivery_id, record.attempt, refusal, kept)
             )
-        _log.info(
+        plain = outcome.delivered and answer.standing is Standing.COUNTED
+        # A line for each delivered lead would cost as much as a tenth of its claim.
+        (_log.debug if plain else _log.info)(
             "reported",
             delivery_id=record.delivery_id,
             attempt=record.attempt,
@@ -214,26 +221,6 @@ class BuyerConsumer:
         for task in dropped:
             task.cancel()
         await asyncio.gather(*dropped, return_exceptions=True)
-
-
-@dataclass(slots=True)
-class _InHand:
-    """A delivery that is being worked on, with every copy of it that was handed over."""
-
-    record: LeadRecord
-    """The newest of them."""
-    handed: list[Handed] = field(default_factory=list)
-
-    def join(self, handed: Handed) -> None:
-        self.handed.append(handed)
-        if handed.record.attempt > self.record.attempt:
-            self.record = handed.record
-
-    def leave(self, attempt: int) -> list[Handed]:
-        """Takes out the copies that the report of `attempt` has answered for."""
-        ended = [each for each in self.handed if each.record.attempt <= attempt]
-        self.handed = [each for each in self.handed if each.record.attempt > attempt]
-        return ended
 
 
 def _report(

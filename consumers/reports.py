@@ -1,7 +1,7 @@
 """Reports to the gateway: gathered into batches, and repeated until they are answered.
 
-There is no timer: a report that finds nobody on the way goes at once, and all that wait
-meanwhile go with the next call.
+There is no timer: a report goes at once while fewer than two calls are on their way, and
+all that wait meanwhile go with the next one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from consumers.backoff import Backoff
 from consumers.errors import GatewayError, GatewayUnavailable
 from leadgate.v1.delivery_service_pb2 import DeliveryReport, DeliveryReportResult
 
+_CALLS = 2  # while one is being answered the next is filled: nobody waits for two
 _BATCH = 500
 _BATCH_BYTES = 2 << 20
 _LOUD_SECONDS = 30.0
@@ -86,19 +87,20 @@ class Reports:
         self._waiting: deque[_Waiting] = deque()
         self._news = asyncio.Event()
         self._backoff = Backoff(_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS)
+        self._not_before = 0.0
         self._quiet_until: dict[str, float] = {}
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._worker = asyncio.create_task(self._work())
+        self._workers = [asyncio.create_task(self._work()) for _ in range(_CALLS)]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
         for _report, future in self._waiting:
             future.cancel()
 
@@ -113,8 +115,10 @@ class Reports:
         while True:
             await self._news.wait()
             self._news.clear()
+            await self._pause_over()
             while batch := self._take():
                 await self._send(batch)
+                await self._pause_over()
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -133,24 +137,24 @@ class Reports:
             results = await self._gateway.report([report for report, _ in batch])
         except GatewayUnavailable as error:
             self._complain("gateway unavailable, reports wait", error.code)
-            await self._again(batch, error.retry_seconds)
+            self._again(batch, error.retry_seconds)
         except GatewayError as error:
             if error.code == "INVALID_ARGUMENT":
                 await self._narrow(batch, error.code)
                 return
             self._complain("PAUSED: the gateway refuses reports", error.code)
-            await self._again(batch, _REFUSED_SECONDS)
+            self._again(batch, _REFUSED_SECONDS)
         except BaseException:
             # Cancelled: __aexit__ answers those who wait.
             self._waiting.extendleft(reversed(batch))
             raise
         else:
-            await self._answer(batch, results)
+            self._answer(batch, results)
 
-    async def _answer(self, batch: list[_Waiting], results: Sequence[DeliveryReportResult]) -> None:
+    def _answer(self, batch: list[_Waiting], results: Sequence[DeliveryReportResult]) -> None:
         if len(results) != len(batch):
             self._complain("gateway answered another number of reports", "")
-            await self._again(batch)
+            self._again(batch)
             return
         self._backoff.reset()
         undecided: list[_Waiting] = []
@@ -172,9 +176,16 @@ class Reports:
         elif not batch[0][1].done():
             batch[0][1].set_result(Answer(Standing.REFUSED, code))
 
-    async def _again(self, batch: list[_Waiting], least_seconds: float = 0) -> None:
+    def _again(self, batch: list[_Waiting], least_seconds: float = 0) -> None:
+        """Puts the batch back, and holds every call off for a while."""
+        wait = max(self._backoff.next_seconds(), least_seconds)
+        self._not_before = max(self._not_before, asyncio.get_running_loop().time() + wait)
         self._enqueue(batch)
-        await asyncio.sleep(max(self._backoff.next_seconds(), least_seconds))
+
+    async def _pause_over(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while (wait := self._not_before - clock()) > 0:
+            await asyncio.sleep(wait)
 
     def _enqueue(self, batch: list[_Waiting]) -> None:
         self._waiting.extendleft(reversed(batch))

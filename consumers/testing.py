@@ -13,6 +13,7 @@ no schedule: what is deferred waits until `resend`.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -112,6 +113,8 @@ class FakeGateway(DeliveryServiceServicer):
         """Cleared: ReportDeliveries answers nobody until it is set again."""
         self.hold.set()
         self.deliveries: dict[str, _Delivery] = {}
+        self._due: deque[str] = deque()
+        self._ended: set[str] = set()
         self._news = asyncio.Condition()
         self._port = port
         self._server: grpc.aio.Server | None = None
@@ -146,6 +149,7 @@ class FakeGateway(DeliveryServiceServicer):
         """Puts deliveries up for the next stream, or for reports alone."""
         for record in records:
             self.deliveries[record.delivery_id] = _Delivery(record)
+            self._due.append(record.delivery_id)
         self._tell()
 
     def resend(self, delivery_id: str) -> LeadRecord:
@@ -155,6 +159,8 @@ class FakeGateway(DeliveryServiceServicer):
         del delivery.record.receipts[:]
         delivery.record.receipts.extend(delivery.receipts.values())
         delivery.state, delivery.leased = DeliveryState.DELIVERY_STATE_PUBLISHED, False
+        self._ended.discard(delivery_id)
+        self._due.append(delivery_id)
         self._tell()
         return delivery.record
 
@@ -173,7 +179,7 @@ class FakeGateway(DeliveryServiceServicer):
 
     async def settled(self, count: int, *, seconds: float = 20) -> None:
         """Waits until so many deliveries have reached a final state."""
-        await self.until(lambda: self._final() >= count, seconds=seconds)
+        await self.until(lambda: len(self._ended) >= count, seconds=seconds)
 
     async def ReportDeliveries(  # noqa: N802 -- named by the contract
         self, request: ReportDeliveriesRequest, context: Any
@@ -204,15 +210,15 @@ class FakeGateway(DeliveryServiceServicer):
                     self.resend(delivery.record.delivery_id)
 
     async def _next(self, mine: list[_Delivery], limit: int) -> _Delivery:
-        def free() -> _Delivery | None:
+        def free() -> bool:
             mine[:] = [each for each in mine if each.leased]
-            due = (each for each in self.deliveries.values() if _is_due(each))
-            return next(due, None) if len(mine) < limit else None
+            while self._due and not _is_due(self.deliveries[self._due[0]]):
+                self._due.popleft()
+            return bool(self._due) and len(mine) < limit
 
         async with self._news:
             await self._news.wait_for(free)
-            delivery = free()
-        assert delivery is not None  # noqa: S101 -- just waited for
+        delivery = self.deliveries[self._due.popleft()]
         delivery.leased = True
         self._tell()
         return delivery
@@ -250,10 +256,9 @@ class FakeGateway(DeliveryServiceServicer):
         if after == DeliveryState.DELIVERY_STATE_DELIVERED and not cdr_ids <= held:
             return _refused(report, code_pb2.FAILED_PRECONDITION, "CLAIM_MISSING", delivery.state)
         delivery.state, delivery.reason, delivery.leased = after, report.reason, False
+        if _is_final(after):
+            self._ended.add(report.delivery_id)
         return DeliveryReportResult(delivery_id=report.delivery_id, state=after)
-
-    def _final(self) -> int:
-        return sum(_is_final(each.state) for each in self.deliveries.values())
 
     def _tell(self) -> None:
         async def notify() -> None:

@@ -124,7 +124,7 @@ async def fake_evidence() -> AsyncIterator[FakeEvidence]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    evidence.authority = "127.0.0.1:%d" % runner.addresses[0][1]
+    evidence.authority = f"127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield evidence
     finally:

@@ -85,7 +85,7 @@ async def test_sigterm_finishes_what_is_in_hand(
 async def test_killed_again_and_again_every_delivery_is_settled_and_no_claim_lost(
     gateway: FakeGateway, evidence: FakeEvidence, tmp_path: Path
 ) -> None:
-    """kill -9 in the middle of the work; the next start goes on where it broke off."""
+    """Killed with -9 in the middle of the work; the next start goes on where it broke off."""
     evidence.delay_seconds = 0.02
     gateway.add(*records(evidence, 150))
     path = tmp_path / "leads.jsonl"

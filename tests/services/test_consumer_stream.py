@@ -145,10 +145,12 @@ async def test_a_refused_stream_is_asked_for_again(
         (grpc.StatusCode.UNAVAILABLE, 0),
     ]
     gateway.add(*records(evidence, 1))
-    async with GrpcGateway(gateway.target, API_KEY) as client:
-        async with StreamSource(client, first_seconds=0.01, longest_seconds=0.02) as source:
-            async with asyncio.timeout(10):
-                taken = await source.take()
+    async with (
+        GrpcGateway(gateway.target, API_KEY) as client,
+        StreamSource(client, first_seconds=0.01, longest_seconds=0.02) as source,
+        asyncio.timeout(10),
+    ):
+        taken = await source.take()
     assert taken.place is None
     assert gateway.failures == []
 

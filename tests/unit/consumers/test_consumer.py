@@ -127,7 +127,7 @@ class Bench:
     async def until(self, holds: Callable[[], object]) -> None:
         """Waits for a condition without a clock."""
         async with asyncio.timeout(5):
-            while not holds():
+            while not holds():  # noqa: ASYNC110 -- one turn of the loop at a time
                 await asyncio.sleep(0)
 
     async def __aenter__(self) -> Bench:
@@ -278,6 +278,37 @@ async def test_an_attempt_that_turns_stale_on_the_way_is_reported_anew() -> None
         await bench.until(lambda: len(bench.source.finished) == 2)
     assert len(bench.leads) == 1
     assert [told[1] for told in bench.desk.told] == [1, 2]
+
+
+@pytest.mark.parametrize(("replay", "handovers"), [(False, 1), (True, 2)])
+async def test_an_attempt_that_follows_a_stale_report_is_not_handed_over_again(
+    replay: bool, handovers: int
+) -> None:
+    """The stream broke while the report was on its way; only a replay goes out again."""
+    async with Bench() as bench:
+        bench.desk.answers = ["STALE_ATTEMPT"]
+        bench.source.hand(a_record(attempt=1))
+        await bench.until(lambda: bench.source.finished)
+        newer = a_record(attempt=2)
+        newer.replay = replay
+        bench.source.hand(newer)
+        await bench.until(lambda: len(bench.source.finished) == 2)
+    assert len(bench.leads) == handovers
+    assert [told[1:3] for told in bench.desk.told] == [(1, "DELIVERED"), (2, "DELIVERED")]
+    assert [len(report.receipts) for report in bench.desk.reports] == [1, 1]
+
+
+async def test_a_stale_deferral_leaves_the_newer_attempt_to_be_tried() -> None:
+    """A deferral decides nothing."""
+    async with Bench() as bench:
+        bench.desk.answers = ["STALE_ATTEMPT"]
+        bench.error = Defer("LATER")
+        bench.source.hand(a_record(attempt=1))
+        await bench.until(lambda: bench.source.finished)
+        bench.error = None
+        bench.source.hand(a_record(attempt=2))
+        await bench.until(lambda: len(bench.source.finished) == 2)
+    assert [told[1:3] for told in bench.desk.told] == [(1, "DEFERRED"), (2, "DELIVERED")]
 
 
 async def test_an_attempt_that_follows_a_counted_report_is_worked_on_anew() -> None:

@@ -39,13 +39,19 @@ class Memory:
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.failures: list[Exception] = []
+        self.at_once = self.most_at_once = 0
+        self.called = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
 
     async def report(self, reports: Sequence[DeliveryReport]) -> Sequence[DeliveryReportResult]:
         """Counts, waits, fails or answers."""
         self.batches.append(len(reports))
+        self.called.set()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         await self.open.wait()
+        self.at_once -= 1
         if self.failures:
             raise self.failures.pop(0)
         if any(report.delivery_id == "bad" for report in reports):
@@ -59,13 +65,13 @@ async def test_all_that_wait_go_with_the_next_call() -> None:
     memory.open.clear()
     async with Reports(memory) as reports:
         work = [asyncio.create_task(reports.report(a_report(1)))]
-        while not memory.batches:
-            await asyncio.sleep(0)
+        await memory.called.wait()
         work += [asyncio.create_task(reports.report(a_report(n))) for n in range(700)]
         await asyncio.sleep(0)
         memory.open.set()
         answers = await asyncio.gather(*work)
     assert memory.batches == [1, 500, 200]
+    assert memory.most_at_once == 2
     assert {answer.standing for answer in answers} == {Standing.COUNTED}
 
 
@@ -91,8 +97,7 @@ async def test_a_caller_that_hangs_up_hurts_nobody() -> None:
     async with Reports(memory) as reports:
         gone = asyncio.create_task(reports.report(a_report(1)))
         stays = asyncio.create_task(reports.report(a_report(2)))
-        while not memory.batches:
-            await asyncio.sleep(0)
+        await memory.called.wait()
         gone.cancel()
         memory.open.set()
         assert (await stays).standing is Standing.COUNTED
@@ -104,8 +109,7 @@ async def test_those_who_wait_at_the_end_are_let_go() -> None:
     memory.failures = [GatewayUnavailable("UNAVAILABLE", 3600)]
     async with Reports(memory) as reports:
         waiting = asyncio.create_task(reports.report(a_report(1)))
-        while memory.failures:
-            await asyncio.sleep(0)
+        await memory.called.wait()
     with pytest.raises(asyncio.CancelledError):
         await waiting
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from consumers import sinks
 from consumers.outcome import DELIVERED
 from consumers.record import DeliveredLead
 from consumers.sinks import JsonLinesSink, SinkHeld
@@ -32,11 +32,12 @@ async def test_a_line_is_synced_before_the_lead_counts(
     """At the sync the line is in the file; at the answer the sync has been made."""
     path = tmp_path / "leads.jsonl"
     synced: list[int] = []
-    sync = os.fsync
+
+    def sync(_: int) -> None:
+        synced.append(len(lines(path)))
+
     async with JsonLinesSink(path) as sink:
-        monkeypatch.setattr(
-            sinks.os, "fsync", lambda number: (synced.append(len(lines(path))), sync(number))[1]
-        )
+        monkeypatch.setattr(os, "fsync", sync)
         assert await sink.deliver(a_lead()) == DELIVERED
         assert synced == [1]
 
@@ -48,7 +49,7 @@ async def test_lines_that_wait_share_a_sync(
     path = tmp_path / "leads.jsonl"
     synced: list[int] = []
     async with JsonLinesSink(path) as sink:
-        monkeypatch.setattr(sinks.os, "fsync", synced.append)
+        monkeypatch.setattr(os, "fsync", synced.append)
         await asyncio.gather(*(sink.deliver(a_lead(f"lead-{n}")) for n in range(64)))
     assert len(lines(path)) == 64
     assert len(synced) < 10
@@ -88,7 +89,7 @@ async def test_a_disk_that_is_full_defers_and_leaves_no_half_line(
             raise OSError(28, "No space left on device")
 
         with monkeypatch.context() as patch:
-            patch.setattr(sinks.os, "fsync", full)
+            patch.setattr(os, "fsync", full)
             outcome = await sink.deliver(a_lead("lead-2"))
         assert (outcome.name, outcome.reason) == ("DEFERRED", "SINK_FAILED")
         assert await sink.deliver(a_lead("lead-3")) == DELIVERED
@@ -106,7 +107,7 @@ async def test_a_file_has_one_writer(tmp_path: Path) -> None:
 async def test_standard_output_is_a_sink_too(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     """One line for each lead."""
     with pytest.MonkeyPatch.context() as patch, os.fdopen(os.dup(1), "wb") as output:
-        patch.setattr(sinks.sys, "stdout", type("Out", (), {"buffer": output}))
+        patch.setattr(sys, "stdout", type("Out", (), {"buffer": output}))
         async with JsonLinesSink("-") as sink:
             assert await sink.deliver(a_lead()) == DELIVERED
     assert json.loads(capfdbinary.readouterr().out)["deliveryId"] == "lead-1.buyer-a"
