@@ -1,0 +1,125 @@
+// One capture as it is sent: see docs/capture-protocol.md.
+import { disclosed, type Disclosure } from "./disclosures";
+import { CaptureError, warn } from "./errors";
+import { used } from "./highlight";
+import { latest } from "./interactions";
+import type { Wanted } from "./options";
+import { Page, type Control, type Tree } from "./page";
+import { starred } from "./masks";
+import { sessionId, uuid } from "./session";
+
+declare const SDK_VERSION: string;
+export const VERSION = SDK_VERSION;
+
+const PLAIN_MOST_BYTES = 20 * 1024 * 1024;
+const SENT_MOST_BYTES = 5 * 1024 * 1024;
+
+/** Everything of one capture. */
+export interface Envelope {
+  v: 1;
+  captureId: string;
+  cid: string;
+  sessionId: string;
+  captureTime: number;
+  sdkVersion: string;
+  page: Record<"url" | "title" | "referrer" | "language" | "timeZone", string>;
+  viewport: Record<string, number>;
+  custom: Record<string, unknown>;
+  subGroupIds: string[];
+  autoShare: Wanted["autoShare"];
+  inlineAssets: boolean;
+  disclosures: Disclosure[];
+  highlight: Highlight | null;
+  controls: Control[];
+  interactions: { type: string; nodeId: number; at: number; isTrusted: boolean }[];
+  snapshot: Tree;
+}
+
+interface Highlight {
+  nodeId: number;
+  label: string | null;
+  source: string;
+  isTrusted: boolean | null;
+  eventType: string | null;
+}
+
+/** Takes the capture, at once: whatever happens to the page afterwards is not in it. */
+export function envelope(cid: string, wanted: Wanted): Envelope {
+  const control = used(wanted.triggerEvent); // first: the event is under way only now
+  const captureTime = Date.now();
+  const page = new Page(document);
+  return {
+    v: 1,
+    captureId: uuid(),
+    cid,
+    sessionId: sessionId(),
+    captureTime,
+    sdkVersion: VERSION,
+    page: aboutPage(),
+    viewport: viewport(),
+    custom: wanted.custom,
+    subGroupIds: wanted.subGroupIds,
+    autoShare: wanted.autoShare,
+    inlineAssets: wanted.inlineAssets,
+    disclosures: disclosed(page, wanted.disclosures),
+    highlight: highlight(page, wanted.highlightTarget, control),
+    controls: page.controls,
+    interactions: latest().map(({ type, target, at, isTrusted }) => ({
+      type,
+      nodeId: page.idOf(target),
+      at,
+      isTrusted,
+    })),
+    snapshot: page.root,
+  };
+}
+
+function highlight(page: Page, target: string | null, control: ReturnType<typeof used>): Highlight | null {
+  const event = { isTrusted: control?.isTrusted ?? null, eventType: control?.eventType ?? null };
+  const named = target === null ? undefined : page.labels.get(target);
+  if (named !== undefined) return { nodeId: named, label: target, source: "label", ...event };
+  if (target !== null) warn("highlightTarget: no element has this label; looking for the control instead");
+  if (!control?.element) return null;
+  const label = control.element.getAttribute("data-expressconsent-highlight-label");
+  return { nodeId: page.idOf(control.element), label, source: control.source, ...event };
+}
+
+function aboutPage(): Envelope["page"] {
+  const masked = document.querySelector("title[data-ec-mask]") !== null;
+  return {
+    url: location.href.slice(0, 8_192),
+    title: (masked ? starred(document.title) : document.title).slice(0, 1_000),
+    referrer: document.referrer.slice(0, 8_192),
+    language: (document.documentElement.lang || navigator.language || "").slice(0, 64),
+    timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone ?? "",
+  };
+}
+
+function viewport(): Record<string, number> {
+  const { scrollWidth, scrollHeight } = document.documentElement;
+  return {
+    width: innerWidth,
+    height: innerHeight,
+    // Pulled beyond its edge a page reports negative offsets.
+    scrollX: Math.max(0, scrollX),
+    scrollY: Math.max(0, scrollY),
+    documentWidth: scrollWidth,
+    documentHeight: scrollHeight,
+    devicePixelRatio,
+  };
+}
+
+/** The bytes that every attempt sends, and how they are encoded. Throws TOO_LARGE. */
+export async function encoded(capture: Envelope): Promise<{ body: ArrayBuffer; encoding: "gzip" | "identity" }> {
+  const plain = new Blob([JSON.stringify(capture)]);
+  if (plain.size > PLAIN_MOST_BYTES) throw tooLarge(PLAIN_MOST_BYTES);
+  const zips = typeof CompressionStream === "function";
+  const stream = zips ? plain.stream().pipeThrough(new CompressionStream("gzip")) : plain.stream();
+  const body = await new Response(stream).arrayBuffer();
+  if (body.byteLength > SENT_MOST_BYTES) throw tooLarge(SENT_MOST_BYTES);
+  return { body, encoding: zips ? "gzip" : "identity" };
+}
+
+function tooLarge(bytes: number): CaptureError {
+  return new CaptureError("TOO_LARGE", `the capture has more than ${bytes} bytes`);
+}
