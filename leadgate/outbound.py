@@ -110,6 +110,12 @@ class Outbound:
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._entries = dict(_endpoints(hosts))
+        # aiohttp asks no resolver about an address that stands in the URL itself.
+        self._refused = {
+            endpoint
+            for endpoint, entry in self._entries.items()
+            if _is_address(endpoint[0]) and not entry.allows(ip_address(endpoint[0]))
+        }
         self._connections = connections
         self._body_limit_bytes = body_limit_bytes
         self._resolver = resolver
@@ -150,11 +156,11 @@ class Outbound:
 
     def _checked(self, url: str) -> httpx.URL:
         target = _parsed(url)
-        entry = self._entries.get((target.host, target.port or _PORTS.get(target.scheme, 0)))
+        endpoint = (target.host, target.port or _PORTS.get(target.scheme, 0))
+        entry = self._entries.get(endpoint)
         if entry is None or not _scheme_allowed(entry, target.scheme) or target.userinfo:
             raise HostRefused
-        # aiohttp asks no resolver about an address that stands in the URL itself.
-        if _is_address(target.host) and not entry.allows(ip_address(target.host)):
+        if endpoint in self._refused:
             raise AddressRefused
         return target
 
