@@ -107,7 +107,7 @@ def add_cdr(
     }
     entries = sorted(search.entries(cdr.custom))
     _ADD_ENTRY.many(tx.cursor, [(place.domain, entry, number) for entry in entries])
-    _give_to_owner(tx, place.org, number, verdict)
+    _give_to_owner(tx, place, number, verdict)
     names = {"org_id": place.org_id, "domain_name": place.domain_name, "package_id": package_id}
     custody.begin(tx, number, cdr.cdr_id, facts_hash(row | names), artifact)
     expire_ms = None
@@ -166,18 +166,19 @@ def _new_package(
     return int(row[0][0])
 
 
-def _give_to_owner(tx: Transaction, org: int, cdr: int, verdict: access.Verdict) -> None:
+def _give_to_owner(tx: Transaction, place: Place, cdr: int, verdict: access.Verdict) -> None:
     _ADD_STANDING.run(
         tx.cursor,
-        org=org,
+        org=place.org,
         cdr=cdr,
+        domain=place.domain,
         owner=True,
         basis=int(verdict.standing.basis),
         event_id=None,
         update_ms=tx.now_ms,
     )
     if verdict.billed:
-        _ADD_CHARGE.run(tx.cursor, org=org, cdr=cdr, reason="capture", charge_ms=tx.now_ms)
+        _ADD_CHARGE.run(tx.cursor, org=place.org, cdr=cdr, reason="capture", charge_ms=tx.now_ms)
 
 
 def _cdr_row(tx: Transaction, place: Place, cdr: Cdr, package: int) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -32,9 +33,16 @@ class SqlLedger:
     wait already; then nothing was stored.
     """
 
-    def __init__(self, writes: GroupCommit[Any, Any], reads: GroupCommit[Any, Any]) -> None:
+    def __init__(
+        self, writes: GroupCommit[Any, Any], reads: GroupCommit[Any, Any], news: News
+    ) -> None:
         self._writes = writes
         self._reads = reads
+        self._news = news
+
+    def news(self, kind: str) -> asyncio.Event:
+        """Set after each commit that leaves work of this kind; whoever does it clears it."""
+        return self._news.of(kind)
 
     async def write(self, command: Command[Answer]) -> Answer:
         """Commits one command and answers it; raises what it was refused with."""
@@ -60,17 +68,37 @@ async def opened(url: str, clock: Clock, vault: Vault) -> AsyncIterator[SqlLedge
         reader = open_reader(file)
         stack.callback(reader.dispose)
         reads = await stack.enter_async_context(_reading(reader, clock, vault))
-        writes = await stack.enter_async_context(_writing(writer, clock, vault))
-        ledger = SqlLedger(writes, reads)
+        news = News()
+        writes = await stack.enter_async_context(_writing(writer, clock, vault, news))
+        ledger = SqlLedger(writes, reads, news)
         await ledger.write(AddSigningKey(vault.signer.key_id, vault.signer.public_key))
         yield ledger
 
 
-def _writing(engine: Engine, clock: Clock, vault: Vault) -> GroupCommit[Any, Any]:
+class News:
+    """Kinds of work that commits have left, told from the writer's thread to the loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._events: dict[str, asyncio.Event] = {}
+
+    def of(self, kind: str) -> asyncio.Event:
+        """The event of one kind."""
+        return self._events.setdefault(kind, asyncio.Event())
+
+    def tell(self, kinds: Iterable[str]) -> None:
+        """Sets the events of these kinds; from any thread."""
+        for kind in kinds:
+            self._loop.call_soon_threadsafe(self.of(kind).set)
+
+
+def _writing(engine: Engine, clock: Clock, vault: Vault, news: News) -> GroupCommit[Any, Any]:
     def run(batch: Sequence[Command[Any]]) -> Sequence[Any]:
         with engine.begin() as connection:
             tx = Transaction(connection, clock(), vault.signer)
-            return [_done(_WRITERS, tx, command) for command in batch]
+            answers = [_done(_WRITERS, tx, command) for command in batch]
+        news.tell(tx.news)
+        return answers
 
     return GroupCommit(run)
 

@@ -218,6 +218,8 @@ standings = Table(
     metadata,
     _in_key("org", "orgs"),
     _in_key("cdr", "cdrs"),
+    # The CDR's domain again: an org lists what it has of one domain.
+    _to("domain", "domains"),
     Column("owner", Boolean, nullable=False),
     Column("basis", SmallInteger, nullable=False),
     Column("event_id", Text),
@@ -404,7 +406,7 @@ sign_ins = Table(
 )
 """Browser sessions of people who signed in with an API key."""
 
-Index("cdrs_by_domain", cdrs.c.domain, cdrs.c.number)
+Index("domains_by_name", domains.c.name)
 Index(
     "cdrs_by_retention",
     cdrs.c.retain_until_ms,
@@ -413,6 +415,7 @@ Index(
 )
 Index("packages_of_cdr", package_cdrs.c.cdr, package_cdrs.c.package)
 Index("standings_of_cdr", standings.c.cdr)
+Index("standings_by_domain", standings.c.org, standings.c.domain, standings.c.cdr)
 Index(
     "jobs_by_due",
     jobs.c.kind,
