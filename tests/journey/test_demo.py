@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
+import select
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +150,22 @@ async def test_an_interrupted_demo_leaves_nothing_behind(
         process.signal(number)
         assert await process.ended(seconds=60) == 130
         assert not started_by(folder)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of that")
+async def test_even_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    """SIGKILL of the demo itself: what it had started ends by itself."""
+    folder = tmp_path / "demo"
+    async with running(*COMMAND, "--folder", str(folder), cwd=tmp_path) as process:
+        await process.line("✓ buyer-one writes", seconds=60)
+        endings = [os.pidfd_open(pid) for pid in started_by(folder)]
+        assert len(endings) >= 3
+        process.signal(signal.SIGKILL)
+        await process.ended()
+    for ending in endings:
+        assert (await asyncio.to_thread(select.select, [ending], [], [], 40))[0]
+        os.close(ending)
 
 
 @pytest.mark.timeout(120)

@@ -12,6 +12,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
+# prctl(PR_SET_PDEATHSIG, SIGTERM), then what was asked for.
+_TIED = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 
@@ -94,9 +100,7 @@ async def running(
     inherited = {key: value for key, value in os.environ.items() if not _is_ours(key)}
     with (folder / f"{name}.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
+            *_python("-m", module),
             env=inherited | {"PYTHONUNBUFFERED": "1"} | dict(settings),
             cwd=folder,
             stdin=asyncio.subprocess.DEVNULL,
@@ -111,6 +115,15 @@ async def running(
         yield child
     finally:
         await child.stop()
+
+
+def _python(*arguments: str) -> list[str]:
+    """The command of a Python that, on Linux, is asked to end when the demo dies.
+
+    A demo that is killed (SIGKILL, out of memory) can stop nobody any more.
+    """
+    tied = ["-c", _TIED] if sys.platform == "linux" else []
+    return [sys.executable, *tied, *arguments]
 
 
 def _is_ours(name: str) -> bool:
