@@ -134,16 +134,11 @@ class BuyerConsumer:
 
     async def _settle_once(self, in_hand: InHand) -> None:
         outcome, receipts = await self._work(in_hand.record)
-        while True:
-            attempt = in_hand.record.attempt
-            stale = await self._report(in_hand.record, outcome, receipts)
-            # Overtaken by a newer attempt that is in these hands too: what has become of
-            # the delivery is as true for that one.
-            if not stale or in_hand.record.attempt == attempt:
-                break
-        if stale:
-            self._overtaken.remember(in_hand.record, outcome, receipts)
-        for handed in in_hand.leave(attempt):
+        # A newer attempt may have joined meanwhile: what was done is as true for that one.
+        record = in_hand.record
+        if await self._report(record, outcome, receipts):
+            self._overtaken.remember(record, outcome, receipts)
+        for handed in in_hand.leave(record.attempt):
             self._source.finish(handed)
 
     async def _work(self, record: LeadRecord) -> tuple[Outcome, tuple[Receipt, ...]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from structlog.testing import capture_logs
 
 from consumers.kafka_source import KafkaSource, KafkaTuning
 from consumers.source import Handed, Taken, Unreadable
@@ -291,6 +292,12 @@ async def test_a_member_with_its_hands_full_stays_in_the_group(kafka: str) -> No
     tuning = KafkaTuning(
         poll_seconds=0.05, commit_seconds=0.02, touch_seconds=0.3, max_poll_seconds=2.0
     )
+    with capture_logs() as logs:
+        await _hold_and_finish(topic, tuning)
+    assert [entry["event"] for entry in logs].count("partitions assigned") == 1
+
+
+async def _hold_and_finish(topic: Topic, tuning: KafkaTuning) -> None:
     async with topic.source(tuning, prefetch=2) as source:
         (first,) = await take(source, 1)
         await asyncio.sleep(4)  # longer than the interval: there is no event for not leaving

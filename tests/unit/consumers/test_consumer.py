@@ -350,7 +350,9 @@ async def test_a_stop_finishes_what_is_in_hand_and_takes_no_more() -> None:
         bench.source.hand(a_record("lead-2"))
         await bench.until(lambda: bench.leads)
         bench.stop.set()
-        await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not bench.running.done()
         bench.gate.set()
     assert [told[0] for told in bench.desk.told] == ["lead-1"]
     assert bench.source.queue.qsize() == 1

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import grpc
 import pytest
+from google.rpc import code_pb2
+from google.rpc.status_pb2 import Status
 
 from consumers.errors import GatewayRefusesCall, GatewayUnavailable
 from consumers.gateway import GrpcGateway
@@ -39,6 +41,7 @@ class Memory:
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.failures: list[Exception] = []
+        self.undecided: set[str] = set()
         self.at_once = self.most_at_once = 0
         self.called = asyncio.Event()
         self.open = asyncio.Event()
@@ -56,7 +59,15 @@ class Memory:
             raise self.failures.pop(0)
         if any(report.delivery_id == "bad" for report in reports):
             raise GatewayRefusesCall("INVALID_ARGUMENT")
-        return [DeliveryReportResult(delivery_id=report.delivery_id) for report in reports]
+        return [self._result(report.delivery_id) for report in reports]
+
+    def _result(self, delivery_id: str) -> DeliveryReportResult:
+        if delivery_id not in self.undecided:
+            return DeliveryReportResult(delivery_id=delivery_id)
+        self.undecided.discard(delivery_id)
+        return DeliveryReportResult(
+            delivery_id=delivery_id, error=Status(code=code_pb2.UNAVAILABLE)
+        )
 
 
 async def test_all_that_wait_go_with_the_next_call() -> None:
@@ -88,6 +99,19 @@ async def test_a_malformed_report_does_not_hold_up_the_others() -> None:
         answers = await asyncio.gather(first, *good)
         assert {answer.standing for answer in answers} == {Standing.COUNTED}
         assert (await bad).standing is Standing.REFUSED
+
+
+async def test_an_item_without_an_answer_is_reported_again_and_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An item's own UNAVAILABLE says nothing of it, and nothing against the others."""
+    monkeypatch.setattr("consumers.reports._UNDECIDED_SECONDS", 0.01)
+    memory = Memory()
+    memory.undecided = {"lead-1.buyer-a"}
+    async with Reports(memory) as reports:
+        answers = await asyncio.gather(*(reports.report(a_report(n)) for n in range(3)))
+    assert {answer.standing for answer in answers} == {Standing.COUNTED}
+    assert memory.batches[-1] == 1
 
 
 async def test_a_caller_that_hangs_up_hurts_nobody() -> None:
