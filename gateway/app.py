@@ -85,7 +85,7 @@ async def gateway(settings: GatewaySettings, stop: asyncio.Event) -> AsyncIterat
             (_DELIVERIES, Role.BUYER, DeliveryRpc(ledger, streams, resend)),
             (_ADMIN, Role.OPERATOR, AdminRpc(admin, resend, topics)),
         ]
-        edge = Edge(lambda: ledger.market, _rooms(settings))
+        edge = Edge(lambda: ledger.market, _rooms(settings), stop)
         drain = timedelta(seconds=settings.drain_seconds)
         server = await stack.enter_async_context(running(settings.listen, edge, services, drain))
         stack.callback(streams.stop)
@@ -133,7 +133,7 @@ async def _tell_kafka(server: Server, dispatch: Dispatch, bell: Bell) -> None:
     with bell.listen(KAFKA) as changed:
         while True:
             changed.clear()
-            await server.tell(KAFKA, serving=dispatch.kafka_ready)
+            server.tell(KAFKA, serving=dispatch.kafka_ready)
             await changed.wait()
 
 

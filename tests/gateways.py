@@ -13,8 +13,9 @@ The market has the generators `forms` and `other-forms`, the pull buyers `buyer-
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -154,11 +155,20 @@ def database(folder: Path) -> Path:
     return folder / "ledger.db"
 
 
+@contextmanager
+def commits_held(folder: Path) -> Iterator[None]:
+    """Keeps the gateway's next commit waiting, so that calls are surely in its hands."""
+    with closing(sqlite3.connect(database(folder), isolation_level=None)) as ledger:
+        ledger.execute("BEGIN IMMEDIATE")
+        yield
+
+
 @asynccontextmanager
 async def _channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
     # A channel shared with an earlier gateway would remember that this port was closed.
     options = (("grpc.use_local_subchannel_pool", 1),)
     async with grpc.aio.insecure_channel(address, options=options) as channel:
+        await channel.channel_ready()
         yield channel
 
 

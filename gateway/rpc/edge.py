@@ -7,6 +7,7 @@ classes with a method per RPC that take a `Caller` and a message and raise
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import (
     AsyncGenerator,
@@ -28,7 +29,13 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.access import Caller, identify, require
-from gateway.errors import GatewayError, InvalidRequestError, OverloadedError, Violation
+from gateway.errors import (
+    GatewayError,
+    InvalidRequestError,
+    OverloadedError,
+    StoppingError,
+    Violation,
+)
 from gateway.market import Market, Role
 from gateway.rpc.status import abort
 from leadgate.logs import frames
@@ -66,10 +73,15 @@ class Room:
 class Edge:
     """Turns a service into gRPC handlers."""
 
-    def __init__(self, market: Callable[[], Market], rooms: Mapping[str, Room]) -> None:
-        """Takes how to see the market, and the room of each RPC by name."""
+    def __init__(
+        self, market: Callable[[], Market], rooms: Mapping[str, Room], stop: asyncio.Event
+    ) -> None:
+        """Takes how to see the market, the room of each RPC by name, and the stop."""
+        self.calls = 0
+        """How many calls have begun."""
         self._market = market
         self._rooms = rooms
+        self._stop = stop
 
     def handlers(
         self, service: ServiceDescriptor, role: Role, target: object
@@ -104,7 +116,7 @@ class Edge:
 
         async def call(request: bytes, context: Context) -> Any:
             try:
-                caller = self._caller(context, role)
+                caller = self._begin(context, role)
                 with room.place():
                     return await handle(caller, _message(kind, request))
             except GatewayError as refusal:
@@ -126,7 +138,7 @@ class Edge:
 
         async def call(sent: Any, context: Context) -> AsyncIterator[Any]:
             try:
-                caller = self._caller(context, role)
+                caller = self._begin(context, role)
                 check = self._recheck(context, role)
                 streams = method.client_streaming
                 request = _messages(kind, sent, check) if streams else _message(kind, sent)
@@ -154,6 +166,12 @@ class Edge:
                 self._caller(context, role)
 
         return check
+
+    def _begin(self, context: Context, role: Role) -> Caller:
+        self.calls += 1
+        if self._stop.is_set():
+            raise StoppingError("the gateway is stopping; repeat the request")
+        return self._caller(context, role)
 
     def _caller(self, context: Context, role: Role) -> Caller:
         sent = next(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.market import Role
 from gateway.rpc.edge import Edge
+from gateway.rpc.health import Health
 from leadgate.process import ExitCode, Refusal
 
 OPTIONS = (
@@ -39,14 +41,13 @@ class ListenError(Refusal):
 class Server:
     """A server that answers; `address` is where."""
 
-    def __init__(self, address: str, checks: health.aio.HealthServicer) -> None:
+    def __init__(self, address: str, checks: Health) -> None:
         self.address = address
         self._checks = checks
 
-    async def tell(self, name: str, *, serving: bool) -> None:
+    def tell(self, name: str, *, serving: bool) -> None:
         """Sets the health of a part, which health checks may ask for by name."""
-        status = health_pb2.HealthCheckResponse
-        await self._checks.set(name, status.SERVING if serving else status.NOT_SERVING)
+        self._checks.set(name, serving=serving)
 
 
 @asynccontextmanager
@@ -62,7 +63,7 @@ async def running(
     server = grpc.aio.server(options=OPTIONS)
     for service, role, target in services:
         server.add_generic_rpc_handlers((edge.handlers(service, role, target),))
-    checks = health.aio.HealthServicer()
+    checks = Health()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     names = [service.full_name for service, _, _ in services]
     reflection.enable_server_reflection(
@@ -76,8 +77,24 @@ async def running(
     running_server = Server(f"{listen.rpartition(':')[0]}:{port}", checks)
     try:
         for name in ["", *names]:
-            await running_server.tell(name, serving=True)
+            running_server.tell(name, serving=True)
         yield running_server
     finally:
-        await checks.enter_graceful_shutdown()
+        checks.stop()
+        await _quiet(edge)
         await server.stop(drain.total_seconds())
+
+
+async def _quiet(edge: Edge) -> None:
+    """Gives calls that have arrived their turn, for a second at most.
+
+    A stopping server cancels those that it has not begun. The edge refuses them in a way
+    that every client takes as a reason to try again.
+    """
+    still = 0
+    for _ in range(40):
+        begun = edge.calls
+        await asyncio.sleep(0.025)
+        still = still + 1 if edge.calls == begun else 0
+        if still == 4:
+            return

@@ -284,7 +284,8 @@ async def test_a_revoked_key_opens_nothing_and_its_streams_end(gateway: Gateway)
     pull = gateway.caller(buyer).deliveries.StreamDeliveries(
         delivery_pb.StreamDeliveriesRequest(max_unsettled=1000)
     )
-    await pull.wait_for_connection()
+    await gateway.forms.leads.SubmitLead(fresh("buyer-two"))
+    await pull.read()
     for text in (key, buyer):
         request = admin_pb.RevokeApiKeyRequest(key_id=text.partition(".")[0])
         await gateway.operator.admin.RevokeApiKey(request)
