@@ -222,7 +222,7 @@ class InvalidateCdr(Command[int]):
 
 @dataclass(frozen=True, slots=True)
 class CdrView:
-    """A CDR as one org sees it."""
+    """A CDR as one org sees it. `facts` are those of its manifest, see `evidence.manifest`."""
 
     cdr: Cdr
     domain_id: str
@@ -230,6 +230,10 @@ class CdrView:
     create_ms: int
     state: State
     owned: bool
+    image_state: str = "none"
+    report_state: str = "none"
+    complete_ms: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

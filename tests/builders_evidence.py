@@ -125,3 +125,22 @@ async def an_evidence_service(
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as http:
             yield EvidenceClient(http)
+
+
+def data_of(answer: httpx.Response) -> dict[str, Any]:
+    """The data of a success, whose envelope is checked."""
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body.keys() == {"ok", "data", "requestId"}
+    assert body["ok"] is True
+    data: dict[str, Any] = body["data"]
+    return data
+
+
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an error, whose envelope is checked."""
+    body = answer.json()
+    assert body.keys() == {"ok", "error"}, answer.text
+    assert body["ok"] is False
+    assert body["error"].keys() == {"code", "message", "requestId"}
+    return answer.status_code, body["error"]["code"]

@@ -5,6 +5,7 @@ The caller's org is the one of its key. Times are Unix milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,10 +14,13 @@ from starlette.responses import Response
 from evidence import sharing
 from evidence.access import State
 from evidence.callers import Callers
-from evidence.commands import CdrView, Claim, Collect, GetCdr, Ledger, ListDomains, Share
+from evidence.commands import Claim, Collect, GetCdr, Ledger, ListDomains, Share
 from evidence.errors import InvalidArgument, NotFound
 from evidence.http.body import read_object
 from evidence.http.envelope import ok
+from evidence.http.paging import cdrs_of
+from evidence.lists import ListCdrs, Search
+from evidence.shown import shown, shown_whole
 
 BODY_LIMIT_BYTES = 4096
 
@@ -93,7 +97,18 @@ class V1:
         """One CDR the org sees, saved or with access; the fields are ours."""
         org = self._callers.org(request.headers.get("x-api-key"))
         view = await self._ledger.read(GetCdr(org.number, request.path_params["cdr_id"]))
-        return ok(_shown(view))
+        return ok(shown_whole(view))
+
+    async def list_cdrs(self, request: Request) -> Response:
+        """What the org has of a domain: `data.cdrs`, and (ours) `data.nextPageToken`.
+
+        The path has the domain's id or its name.
+        """
+        org = self._callers.org(request.headers.get("x-api-key"))
+        wanted = _wanted(org.number, request.path_params["domain_id"], request.query_params)
+        page = await self._ledger.read(wanted)
+        data: dict[str, Any] = {"cdrs": [shown(view) for view in page.cdrs]}
+        return ok(data | ({"nextPageToken": page.next_after} if page.next_after else {}))
 
     async def list_domains(self, request: Request) -> Response:
         """The org's domains: `data.domains`, each with domainId, domain, createdAt."""
@@ -116,6 +131,15 @@ def add_routes(app: FastAPI, v1: V1) -> None:
     app.post("/v1/cdrs/{cdr_id}/collect")(v1.collect)
     app.get("/v1/cdrs/{cdr_id}")(v1.get_cdr)
     app.get("/v1/domains")(v1.list_domains)
+    app.get("/v1/domains/{domain_id}/cdrs")(v1.list_cdrs)
+
+
+def _wanted(org: int, domain: str, query: Mapping[str, str]) -> ListCdrs:
+    key, value = query.get("metadataKey"), query.get("metadataValue")
+    if (key is None) != (value is None):
+        raise InvalidArgument("metadataKey, metadataValue: give both or neither")
+    search = Search(key, value) if key is not None else None
+    return cdrs_of(org, domain, query, search)
 
 
 def _collect(body: dict[str, Any]) -> bool:
@@ -132,24 +156,3 @@ def _expires_in_ms(body: dict[str, Any]) -> int:
             f"expiresInMs: must be a whole number from 1 to {sharing.MAX_EXPIRY_MS}"
         )
     return value
-
-
-def _shown(view: CdrView) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "cdrId": view.cdr.cdr_id,
-        "domainId": view.domain_id,
-        "domain": view.domain,
-        "createdAt": view.create_ms,
-        "packageId": view.cdr.package_id,
-        "customMetadata": view.cdr.custom,
-        "disclosures": view.cdr.disclosures,
-        "state": view.state,
-        # An invalidated CDR is answered as CDR_INVALID, never with `false` here.
-        "valid": True,
-    }
-    if view.cdr.capture_ms is not None:
-        shown["captureTime"] = view.cdr.capture_ms
-    if view.owned:
-        # A sub-group's name can say who else bought the lead: the owner's eyes only.
-        shown["subGroupIds"] = view.cdr.sub_group_ids
-    return shown

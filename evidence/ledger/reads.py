@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import bindparam, select
 
-from evidence.access import Basis, Standing
 from evidence.commands import (
-    Cdr,
     CdrView,
     Charge,
     Domain,
@@ -21,54 +18,24 @@ from evidence.commands import (
     StoredKey,
 )
 from evidence.errors import CdrInvalid, NotFound
-from evidence.ledger.tables import api_keys, cdrs, charges, domains, orgs, packages, standings
+from evidence.ledger.tables import api_keys, cdrs, charges, domains, orgs, standings
 from evidence.ledger.transaction import Transaction
+from evidence.ledger.views import ended, standing_view, views
 from leadgate.sql import Prepared
 
 _SEEN = Prepared(
-    select(
-        cdrs.c.invalidate_ms,
-        cdrs.c.capture_ms,
-        packages.c.package_id,
-        cdrs.c.sub_group_ids,
-        cdrs.c.custom,
-        cdrs.c.disclosures,
-        domains.c.domain_id,
-        domains.c.name,
-        cdrs.c.create_ms,
-        standings.c.basis,
-        standings.c.owner,
-    )
-    .join_from(cdrs, domains, domains.c.number == cdrs.c.domain)
-    .join(packages, packages.c.number == cdrs.c.package)
-    .join(standings, and_(standings.c.org == bindparam("org"), standings.c.cdr == cdrs.c.number))
-    .where(cdrs.c.cdr_id == bindparam("cdr_id"))
+    views().where(cdrs.c.cdr_id == bindparam("cdr_id"), standings.c.org == bindparam("org"))
 )
 
 
 def _get_cdr(tx: Transaction, query: GetCdr) -> CdrView:
     row = _SEEN.one(tx.cursor, org=query.org, cdr_id=query.cdr_id)
-    if row is None:
+    invalidate_ms, purge_ms = ended(row) if row else (None, None)
+    if row is None or purge_ms is not None:
         raise NotFound
-    (invalidate_ms, capture_ms, package_id, sub_group_ids, custom, disclosures, *rest) = row
     if invalidate_ms is not None:
         raise CdrInvalid
-    domain_id, domain, create_ms, basis, owner = rest
-    return CdrView(
-        cdr=Cdr(
-            cdr_id=query.cdr_id,
-            capture_ms=capture_ms,
-            package_id=package_id,
-            sub_group_ids=json.loads(sub_group_ids),
-            custom=json.loads(custom),
-            disclosures=json.loads(disclosures),
-        ),
-        domain_id=domain_id,
-        domain=domain,
-        create_ms=create_ms,
-        state=Standing(Basis(basis)).state,
-        owned=bool(owner),
-    )
+    return standing_view(row)
 
 
 def _list_domains(tx: Transaction, query: ListDomains) -> list[Domain]:

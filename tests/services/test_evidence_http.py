@@ -22,6 +22,8 @@ from tests.builders_evidence import (
     ATime,
     EvidenceClient,
     an_evidence_service,
+    code_of,
+    data_of,
 )
 
 A_KEY = Key("buyer", "0123456789abcdef0123")
@@ -118,6 +120,9 @@ async def test_an_org_sees_a_cdr_with_its_evidence(evidence: EvidenceClient) -> 
     cdr = await evidence.cdr(generator, subGroupIds=["secret-buyer"], **fields)
     await evidence.claim(buyer, cdr.share_url)
     seen = data_of(await evidence.get(buyer.key, f"/v1/cdrs/{cdr.cdr_id}"))
+    facts = seen.pop("facts")
+    assert facts["serverObserved"]["receivedAt"] == cdr.data["createdAt"]
+    assert facts["browserReported"]["customMetadata"] == fields["customMetadata"]
     assert seen == fields | {
         "cdrId": cdr.cdr_id,
         "domainId": cdr.data["domainId"],
@@ -125,9 +130,12 @@ async def test_an_org_sees_a_cdr_with_its_evidence(evidence: EvidenceClient) -> 
         "createdAt": cdr.data["createdAt"],
         "state": "collected",
         "valid": True,
+        "imageState": "none",
+        "reportState": "none",
     }
     owned = data_of(await evidence.get(generator.key, f"/v1/cdrs/{cdr.cdr_id}"))
-    assert owned == seen | {"subGroupIds": ["secret-buyer"]}
+    assert owned == seen | {"subGroupIds": ["secret-buyer"], "facts": facts}
+    assert "secret-buyer" not in str(facts)
 
 
 async def test_domains_are_the_orgs_own(evidence: EvidenceClient) -> None:
@@ -257,6 +265,7 @@ async def test_an_invalidated_cdr_is_cdr_invalid_to_those_who_saw_it(
         ("POST", "/v1/cdrs/cdr_1/collect"),
         ("GET", "/v1/cdrs/cdr_1"),
         ("GET", "/v1/domains"),
+        ("GET", "/v1/domains/dom_1/cdrs"),
         ("POST", "/admin/v1/orgs"),
         ("POST", "/admin/v1/domains"),
         ("POST", "/admin/v1/keys"),
@@ -421,25 +430,6 @@ class AFullLedger:
 async def test_health_is_served_without_a_key(evidence: EvidenceClient) -> None:
     """What a container's health check asks."""
     assert (await evidence.http.get("/healthz")).status_code == 200
-
-
-def data_of(answer: httpx.Response) -> dict[str, Any]:
-    """The data of a success, whose envelope is checked."""
-    assert answer.status_code == 200, answer.text
-    body = answer.json()
-    assert body.keys() == {"ok", "data", "requestId"}
-    assert body["ok"] is True
-    data: dict[str, Any] = body["data"]
-    return data
-
-
-def code_of(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of an error, whose envelope is checked."""
-    body = answer.json()
-    assert body.keys() == {"ok", "error"}, answer.text
-    assert body["ok"] is False
-    assert body["error"].keys() == {"code", "message", "requestId"}
-    return answer.status_code, body["error"]["code"]
 
 
 def bare(answer: httpx.Response) -> tuple[int, str]:
