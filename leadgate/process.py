@@ -46,22 +46,34 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> ExitCode:
     The first SIGTERM or SIGINT sets `stop`, and `main` drains; a second one ends the
     process at once. A crash is logged and is `FAILED`.
     """
-    log = structlog.get_logger("leadgate.process")
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_with_signals(main))
-    except SettingsError as error:
+    except Exception as error:
+        # The last edge: whatever reaches it must be in the log before the process ends.
+        return _told(_sole(error))
+    return ExitCode.OK
+
+
+def _told(error: BaseException) -> ExitCode:
+    """Logs why the process ends, and says how."""
+    log = structlog.get_logger("leadgate.process")
+    if isinstance(error, SettingsError):
         for problem in error.problems:
             log.error("settings refused", problem=problem)
         return ExitCode.SETTINGS
-    except Refusal as refusal:
-        log.error("refused to start", problem=str(refusal))
-        return refusal.exit_code
-    except Exception:
-        # The last edge: whatever reaches it must be in the log before the process ends.
-        log.exception("crashed")
-        return ExitCode.FAILED
-    return ExitCode.OK
+    if isinstance(error, Refusal):
+        log.error("refused to start", problem=str(error))
+        return error.exit_code
+    log.error("crashed", exc_info=error)
+    return ExitCode.FAILED
+
+
+def _sole(error: BaseException) -> BaseException:
+    """What was raised, where task groups on its way have wrapped it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def _with_signals(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

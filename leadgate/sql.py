@@ -9,15 +9,18 @@ that a commit is on disk when it returns.
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import URL, ClauseElement, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from leadgate.process import ExitCode, Refusal
@@ -50,10 +53,12 @@ def database_file(url: str) -> Path:
         parsed = make_url(url)
     except Exception:
         raise DatabaseUrlError("the database URL cannot be read; use sqlite:///FILE") from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+    if parsed.get_backend_name() != "sqlite":
         raise DatabaseUrlError(
             f"databases of kind {parsed.get_backend_name()!r} are not served; use sqlite:///FILE"
         )
+    if parsed.database in (None, "", ":memory:"):
+        raise DatabaseUrlError("the database URL names no file; use sqlite:///FILE")
     return Path(parsed.database)
 
 
@@ -62,10 +67,10 @@ def held(file: Path) -> Iterator[None]:
     """Holds the database for this process, through `<file>.lock`, until the block ends.
 
     The system drops the lock with the process, however it dies. Raises
-    `DatabaseHeldError` at once if another process has it.
+    `DatabaseHeldError` at once if another process has it, and `DatabaseUrlError` where
+    no file can be made.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{file}.lock").open("w") as lock:
+    with _lock_file(file) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -75,9 +80,26 @@ def held(file: Path) -> Iterator[None]:
         yield
 
 
+def _lock_file(file: Path) -> TextIO:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return Path(f"{file}.lock").open("w")
+    except OSError as error:
+        raise DatabaseUrlError(f"{file} cannot be made: {error.strerror}") from None
+
+
 def open_writer(file: Path) -> Engine:
-    """Opens the one connection that writes; it may move between threads, not be shared."""
-    return _engine(file, _WRITER_PRAGMAS)
+    """Opens the one connection that writes; it may move between threads, not be shared.
+
+    Raises `DatabaseUrlError` for a file that is no database.
+    """
+    engine = _engine(file, _WRITER_PRAGMAS)
+    try:
+        with engine.connect():
+            return engine
+    except (DatabaseError, sqlite3.Error) as error:
+        cause = getattr(error, "orig", error)
+        raise DatabaseUrlError(f"{file} cannot be opened as a database: {cause}") from None
 
 
 def open_reader(file: Path) -> Engine:
@@ -86,12 +108,19 @@ def open_reader(file: Path) -> Engine:
 
 
 def migrate(engine: Engine, migrations: Path) -> None:
-    """Brings the schema to the newest revision in the folder `migrations`."""
+    """Brings the schema to the newest revision in the folder `migrations`.
+
+    Raises `DatabaseUrlError` for a schema that is none of them.
+    """
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            problem = "has a schema that this version does not know; is it a newer one's?"
+            raise DatabaseUrlError(f"{engine.url.database} {problem}") from None
 
 
 def _engine(file: Path, pragmas: tuple[str, ...]) -> Engine:
