@@ -5,21 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 from starlette.types import ASGIApp
 
+from evidence.blobs import blobs_at
 from evidence.callers import Callers
 from evidence.clock import Clock, unix_ms
-from evidence.commands import ListKeys
+from evidence.commands import Ledger, ListKeys
+from evidence.http import capture
 from evidence.http.api import application
+from evidence.http.capture import Captures, Limits
+from evidence.jobs import ReleaseJobs
 from evidence.ledger import ledger as sql_ledger
+from evidence.peers import Peers, networks
+from evidence.rates import Rate, Room
 from evidence.server import bind, bound, serve
 from evidence.settings import EvidenceSettings
 from evidence.signing import Vault
 from leadgate.settings import load, shown
 
 log = structlog.get_logger("evidence")
+
+_ROOM_BYTES = 128 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -31,8 +40,29 @@ async def service(
         vault = Vault(settings.keys_folder)
         opening = sql_ledger.opened(settings.database_url, clock, vault)
         ledger = await stack.enter_async_context(opening)
+        await ledger.write(ReleaseJobs())
         callers = Callers(settings.operator, await ledger.read(ListKeys()))
-        yield application(ledger, callers, public_url)
+        captures = _captures(settings, ledger, vault, public_url, clock)
+        rooms = [partial(capture.add_routes, captures=captures)]
+        yield application(ledger, callers, public_url, rooms)
+
+
+def _captures(
+    settings: EvidenceSettings, ledger: Ledger, vault: Vault, public_url: str, clock: Clock
+) -> Captures:
+    limits = Limits(
+        per_address=Rate(settings.captures_per_address, clock),
+        per_client=Rate(settings.captures_per_client, clock),
+        room=Room(_ROOM_BYTES),
+    )
+    return Captures(
+        ledger,
+        blobs_at(settings.blob_store),
+        limits,
+        Peers(networks(settings.trusted_proxies)),
+        vault.derived("share tokens"),
+        public_url,
+    )
 
 
 async def main(stop: asyncio.Event) -> None:

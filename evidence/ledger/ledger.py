@@ -14,7 +14,7 @@ from evidence.clock import Clock
 from evidence.commands import Answer, Command, Query
 from evidence.custody import AddSigningKey
 from evidence.errors import EvidenceError, Overloaded
-from evidence.ledger import cdrs, custody, lists, operations, reads, rights
+from evidence.ledger import captures, cdrs, custody, jobs, lists, operations, reads, rights
 from evidence.ledger.transaction import Transaction
 from evidence.signing import Vault
 from leadgate.group_commit import GroupCommit, QueueFullError
@@ -22,8 +22,15 @@ from leadgate.sql import database_file, held, migrate, open_reader, open_writer
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
-_WRITERS = {**rights.WRITERS, **operations.WRITERS, **cdrs.WRITERS, **custody.WRITERS}
-_READERS = {**reads.READERS, **custody.READERS, **lists.READERS}
+_WRITERS = {
+    **rights.WRITERS,
+    **operations.WRITERS,
+    **cdrs.WRITERS,
+    **custody.WRITERS,
+    **captures.WRITERS,
+    **jobs.WRITERS,
+}
+_READERS = {**reads.READERS, **custody.READERS, **captures.READERS, **lists.READERS, **jobs.READERS}
 
 
 class SqlLedger:
