@@ -1,8 +1,9 @@
-"""What a capture may hold: the limits of a CDR, checked where one is made."""
+"""Captures: what one may hold, and how one from a browser becomes a CDR."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import (
@@ -17,8 +18,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from evidence.commands import Cdr
+from evidence.commands import Added, Cdr, Command, Query
 from evidence.ids import mint_id
+from evidence.manifest import Artifact
 from evidence.sharing import DEFAULT_EXPIRY_MS, MAX_EXPIRY_MS
 
 CUSTOM_LIMIT_BYTES = 16 * 1024
@@ -105,3 +107,59 @@ class Capture(Body):
             custom=self.custom_metadata,
             disclosures=[disclosure.model_dump() for disclosure in self.disclosures],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a CDR goes: the org with what its settings decide, and the domain."""
+
+    org: int
+    org_id: str
+    auto_collect: bool
+    retention_days: int | None
+    domain: int
+    domain_id: str
+    domain_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Answer to a search for the place of a capture.
+
+    `disabled`: the org takes no captures. `known`: this capture id has been taken.
+    """
+
+    place: Place
+    disabled: bool
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindPlace(Query[Found]):
+    """Where a capture goes that a page at `host` sends with a client id.
+
+    A domain covers its subdomains. Refused with `Forbidden`, the same for a client id
+    that is unknown or switched off as for a host that is none of its domains.
+    """
+
+    client_id: str
+    host: str
+    capture_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddCapture(Command[Added]):
+    """Adds the CDR of an upload, once for each capture id of an org.
+
+    A repeat with the same bytes is answered with what was added then, and with a share
+    that works; with other bytes it is a `Conflict`. `token_digest` is that of the share
+    to be made with it, if there is to be one.
+    """
+
+    place: Place
+    capture_id: str
+    upload_sha256: bytes
+    cdr: Cdr
+    artifact: Artifact
+    token_digest: bytes | None = field(repr=False)
+    expires_in_ms: int

@@ -4,6 +4,7 @@
     ├── InvalidArgument      400  the request cannot be read, or breaks a limit
     ├── Unauthenticated      401  no key, or not one of ours
     ├── Forbidden            403  a good key that may not do this
+    ├── CaptureDisabled      403  the org takes no captures
     ├── NotFound             404  absent or not accessible: the two answer alike
     ├── MethodNotAllowed     405
     ├── Conflict             409  the id is taken
@@ -58,6 +59,13 @@ class Forbidden(EvidenceError):
     default = "this key may not do this"
 
 
+class CaptureDisabled(EvidenceError):
+    """The org has switched capture off."""
+
+    code, status = "CAPTURE_DISABLED", 403
+    default = "capture is switched off"
+
+
 class NotFound(EvidenceError):
     """Absent or not accessible: one answer for both, so that nothing can be probed."""
 
@@ -105,10 +113,17 @@ class PayloadTooLarge(EvidenceError):
 
 
 class Overloaded(EvidenceError):
-    """The queue in front of the ledger is full; nothing was stored."""
+    """Too much at once, of everybody or of this caller; nothing was stored.
+
+    `retry_after_seconds` says when it is worth another try.
+    """
 
     code, status = "RESOURCE_EXHAUSTED", 429
     default = "too many requests are waiting; try again"
+
+    def __init__(self, message: str = "", retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Internal(EvidenceError):

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from evidence.peers import networks
 from leadgate.keys import Key, parse
 from leadgate.settings import Settings
 from leadgate.share_url import EvidenceHost, ShareUrlError, by_authority, trusted
@@ -53,6 +54,30 @@ class EvidenceSettings(Settings):
     """Key `<keyId>.<secret>` of the admin API, secret of 16 to 256 characters from
     `[A-Za-z0-9_-]`. Without it the admin API refuses everybody."""
 
+    blobs: str = ""
+    """Where uploads, pictures and reports are kept: a folder, or `s3://bucket[/prefix]` with
+    `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for another service
+    than Amazon's, `AWS_ENDPOINT`. Default: the database's file with `.blobs` behind it."""
+
+    trusted_proxies: str = ""
+    """Networks of the reverse proxies in front, `10.0.0.0/8, ::1/128`. Only what they
+    append to `X-Forwarded-For` is believed. Default: none, the connection tells."""
+
+    captures_per_address: int = Field(120, ge=1)
+    """Uploads a minute from one address (IPv6: one /64), half of them at once at most."""
+
+    captures_per_client: int = Field(6000, ge=1)
+    """Uploads a minute with one client id, half of them at once at most."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        try:
+            networks(value)
+        except ValueError:
+            raise ValueError("must be networks, parted by commas") from None
+        return value
+
     @field_validator("listen")
     @classmethod
     def _is_address(cls, value: str) -> str:
@@ -91,6 +116,11 @@ class EvidenceSettings(Settings):
     def keys_folder(self) -> Path:
         """`keys`, or its default beside the database's file."""
         return Path(self.keys or f"{database_file(self.database_url)}.keys")
+
+    @property
+    def blob_store(self) -> str:
+        """`blobs`, or its default beside the database's file."""
+        return self.blobs or f"{database_file(self.database_url)}.blobs"
 
     @property
     def operator(self) -> Key | None:

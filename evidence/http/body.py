@@ -18,12 +18,13 @@ async def read(request: Request, limit_bytes: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length[:20]) > limit_bytes:
         raise PayloadTooLarge(f"the body may have at most {limit_bytes} bytes")
-    body = b""
+    chunks, size = [], 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit_bytes:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit_bytes:
             raise PayloadTooLarge(f"the body may have at most {limit_bytes} bytes")
-    return body
+    return b"".join(chunks)
 
 
 async def read_object(request: Request, limit_bytes: int) -> dict[str, Any]:

@@ -28,8 +28,6 @@ from evidence.errors import (
 
 log = structlog.get_logger("evidence.http")
 
-_RETRY_AFTER_SECONDS = "1"
-
 
 class JsonResponse(Response):
     """A response of JSON that no cache keeps: answers are one org's own."""
@@ -57,7 +55,7 @@ def failed(error: EvidenceError, headers: Mapping[str, str] | None = None) -> Js
 async def on_refusal(_: Request, error: EvidenceError) -> Response:
     """Answers what the service refuses."""
     if isinstance(error, Overloaded):
-        return failed(error, {"retry-after": _RETRY_AFTER_SECONDS})
+        return failed(error, {"retry-after": str(error.retry_after_seconds)})
     return failed(error)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
 from evidence import access
 from evidence import metadata as search
+from evidence.capture import Place
 from evidence.commands import AddCdr, Added, Cdr, InvalidateCdr
 from evidence.custody import Event
 from evidence.errors import Conflict, NotFound
@@ -65,19 +65,6 @@ _JOIN_PACKAGE = Prepared(insert(package_cdrs))
 _ADD_ENTRY = Prepared(insert(metadata_index))
 _ADD_STANDING = Prepared(insert(standings))
 _ADD_CHARGE = Prepared(insert(charges))
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a CDR goes: the org with what its settings decide, and the domain."""
-
-    org: int
-    org_id: str
-    auto_collect: bool
-    retention_days: int | None
-    domain: int
-    domain_id: str
-    domain_name: str
 
 
 def add_cdr(
