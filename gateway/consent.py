@@ -7,8 +7,8 @@ two submissions of one CDR for two persons could both pass.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Refusal(StrEnum):
@@ -21,8 +21,7 @@ class Refusal(StrEnum):
     CDR_REUSED = "CDR_REUSED"
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Who a lead is about: 16 bytes of an HMAC of phone and of email, or empty bytes."""
 
     phone: bytes
@@ -35,8 +34,7 @@ class Person:
         return not same_phone and not same_email
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the ledger knows when one recipient is decided. Times in microseconds."""
 
     now: int

@@ -11,8 +11,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import uuid_utils
 
@@ -25,8 +24,7 @@ from leadgate.v1.lead_pb2 import Recipient
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientEvidence:
+class RecipientEvidence(NamedTuple):
     """One recipient of a submission, as the decision needs it.
 
     Attributes:
@@ -40,8 +38,7 @@ class RecipientEvidence:
     expire_times: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """A checked submission, ready to be decided and stored."""
 
     lead_id: bytes
@@ -54,8 +51,7 @@ class Submission:
     validate_only: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided for one recipient. `reason` is empty unless REJECTED."""
 
     buyer_id: str
@@ -63,8 +59,7 @@ class Decision:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The answer to a submission. `lead_id` is None where nothing was stored."""
 
     lead_id: bytes | None
@@ -89,7 +84,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger, person_key: bytes, phone_region: str) -> None:
         self._ledger = ledger
-        self._person_key = person_key
+        self._person_mac = hmac.new(person_key, digestmod="sha256")
         self._phone_region = phone_region
 
     def submit(self, generator_id: str, request: SubmitLeadRequest) -> asyncio.Future[Accepted]:
@@ -126,7 +121,10 @@ class Intake:
         """What a phone or an email is found by: useless without the key."""
         if not value:
             return b""
-        return hmac.digest(self._person_key, value.encode(), "sha256")[:16]
+        # A keyed copy: `hmac.digest` keys anew, and gives up Python's lock, with every call.
+        mac = self._person_mac.copy()
+        mac.update(value.encode())
+        return mac.digest()[:16]
 
 
 def _fingerprint(request: SubmitLeadRequest) -> bytes:

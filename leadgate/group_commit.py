@@ -3,6 +3,10 @@
 A queue in front of one `run(batch)` on one thread. There is no timer: the first item
 starts a batch at once, and whatever arrives while it runs is the next batch, so
 batches grow with the load and nobody waits for company. It knows no SQL.
+
+Batches are handed over by the event loop, once in a turn of it. Were the thread to take
+items itself, a busy loop would feed it one by one, and the two would spend their time
+handing Python's lock to and fro.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_Batch = list[tuple[Item, "asyncio.Future[Result]"]]
 
 
 class QueueFullError(Exception):
@@ -46,7 +52,9 @@ class GroupCommit(Generic[Item, Result]):
         self._queue_limit = queue_limit
         self._batch_limit = batch_limit
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._wake = threading.Condition()
+        self._batches: SimpleQueue[_Batch[Item, Result] | None] = SimpleQueue()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="group-commit")
 
@@ -56,9 +64,9 @@ class GroupCommit(Generic[Item, Result]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        await self._idle.wait()
+        self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
     @property
@@ -76,28 +84,33 @@ class GroupCommit(Generic[Item, Result]):
 
     def submit_many(self, items: Sequence[Item]) -> list[asyncio.Future[Result]]:
         """Queues several items, all or none of them; they may fall into two batches."""
-        entries = [(item, self._loop.create_future()) for item in items]
-        with self._wake:
-            if self._closing:
-                raise ClosedError
-            if len(self._waiting) + len(entries) > self._queue_limit:
-                raise QueueFullError
-            self._waiting.extend(entries)
-            self._wake.notify()
-        return [future for _, future in entries]
+        if self._closing:
+            raise ClosedError
+        if len(self._waiting) + len(items) > self._queue_limit:
+            raise QueueFullError
+        futures = [self._loop.create_future() for _ in items]
+        self._waiting.extend(zip(items, futures, strict=True))
+        if items and self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._hand_over)
+        return futures
+
+    def _hand_over(self) -> None:
+        count = min(len(self._waiting), self._batch_limit)
+        self._batches.put([self._waiting.popleft() for _ in range(count)])
 
     def _work(self) -> None:
-        while batch := self._take():
-            items = [item for item, _ in batch]
-            futures = [future for _, future in batch]
-            self._loop.call_soon_threadsafe(_answer, futures, self._results(items))
+        while batch := self._batches.get():
+            results = self._results([item for item, _ in batch])
+            self._loop.call_soon_threadsafe(self._done, batch, results)
 
-    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        """Waits for items and takes a batch of them; empty once closed and drained."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._waiting or self._closing)
-            count = min(len(self._waiting), self._batch_limit)
-            return [self._waiting.popleft() for _ in range(count)]
+    def _done(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
+        # The next batch first: it is stored while the callers of this one go on.
+        if self._waiting:
+            self._hand_over()
+        else:
+            self._idle.set()
+        _answer([future for _, future in batch], results)
 
     def _results(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:

@@ -12,6 +12,7 @@ import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -196,3 +197,52 @@ class Prepared:
     def many(self, cursor: Any, rows: Iterable[Sequence[Any]]) -> int:
         """Runs it for each row, whose values stand in the order of `names`."""
         return int(cursor.executemany(self.sql, rows).rowcount)
+
+
+_CHUNKS = (128, 32, 8, 2, 1)
+
+
+class PreparedRows:
+    """An INSERT of many rows in few steps.
+
+    The driver gives up Python's lock with each step and then waits for it: rows that go in
+    one by one cost ten times their own work while another thread is busy.
+    """
+
+    def __init__(self, statement: ClauseElement) -> None:
+        prepared = Prepared(statement)
+        self.names = prepared.names
+        self._row = f"({', '.join('?' * len(self.names))})"
+        self._head, self._tail = prepared.sql.split(self._row)
+
+    def run(self, cursor: Any, rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts the rows, whose values stand in the order of `names`."""
+        start = 0
+        for size in _CHUNKS:
+            while len(rows) - start >= size:
+                sql = self._head + ", ".join([self._row] * size) + self._tail
+                values = list(chain.from_iterable(rows[start : start + size]))
+                cursor.execute(sql, values)
+                start += size
+
+
+class PreparedIn:
+    """A SELECT with `column.in_(bindparam(…, expanding=True))`, for any number of values."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled: Any = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+        *self._fixed, expanding = compiled.positiontup
+        self._head, self._tail = str(compiled).split(f"(__[POSTCOMPILE_{expanding}])")
+
+    def all(self, cursor: Any, values: Sequence[Any], **fixed: Any) -> list[Any]:
+        """Every row; `fixed` are the parameters in front of the list."""
+        first = [fixed[name] for name in self._fixed]
+        rows: list[Any] = []
+        for start in range(0, len(values), _CHUNKS[0]):
+            part = list(values[start : start + _CHUNKS[0]])
+            size = min(size for size in _CHUNKS if size >= len(part))
+            # A value twice in the list is found once; few sizes are few statements to parse.
+            part += part[-1:] * (size - len(part))
+            sql = f"{self._head}({', '.join('?' * size)}){self._tail}"
+            rows += cursor.execute(sql, first + part).fetchall()
+        return rows

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Engine, func, select
 
@@ -43,6 +44,8 @@ def wall_clock() -> int:
 
 
 Operation = Callable[[Transaction], Any]
+Work = Operation | Submission
+"""What is queued: submissions stand as they are, to be decided many at once."""
 
 
 class SqlLedger:
@@ -121,8 +124,11 @@ class SqlLedger:
         self, operations: Sequence[Callable[[Transaction], T]]
     ) -> list[asyncio.Future[T]]:
         """Queues several operations, all or none; each stands for itself."""
+        return self._queued(operations)
+
+    def _queued(self, work: Sequence[Work]) -> list[asyncio.Future[Any]]:
         try:
-            return self._commits.submit_many(operations)
+            return self._commits.submit_many(work)
         except QueueFullError:
             raise OverloadedError("too many writes are waiting; repeat the request") from None
         except ClosedError:
@@ -130,7 +136,7 @@ class SqlLedger:
 
     def accept(self, items: Sequence[Submission]) -> list[asyncio.Future[Accepted]]:
         """Decides and stores submissions; see `gateway.intake.Ledger`."""
-        return self.commit_all([partial(submissions.accept, submission=item) for item in items])
+        return self._queued(items)
 
     def settle(self, buyer_id: str, items: Sequence[Report]) -> list[asyncio.Future[Reported]]:
         """Judges and stores reports; see `gateway.reports.Ledger`."""
@@ -182,13 +188,20 @@ class SqlLedger:
             self._readers, lambda: query(self._reading.cursor())
         )
 
-    def _run(self, operations: Sequence[Operation]) -> list[Any]:
+    def _run(self, batch: Sequence[Work]) -> list[Any]:
         cursor = self._connection.cursor()
         market = self._market
         cursor.execute("BEGIN IMMEDIATE")
         try:
             transaction = Transaction(cursor, self.now(), market)
-            results = [_result(operation, transaction) for operation in operations]
+            results: list[Any] = []
+            for submitted, work in groupby(batch, key=_is_submission):
+                if submitted:
+                    together = cast("list[Submission]", list(work))
+                    results += submissions.accept_all(transaction, together)
+                else:
+                    operations = cast("Iterator[Operation]", work)
+                    results += [_result(operation, transaction) for operation in operations]
             # Before the commit: who reads right behind it must know every buyer it names.
             self._market = transaction.market
             cursor.execute("COMMIT")
@@ -204,6 +217,10 @@ class SqlLedger:
 def _driver(engine: Engine) -> Any:
     """The driver's own connection, below SQLAlchemy."""
     return engine.raw_connection().driver_connection
+
+
+def _is_submission(work: Work) -> bool:
+    return isinstance(work, Submission)
 
 
 def _result(operation: Operation, transaction: Transaction) -> Any:

@@ -1,26 +1,32 @@
-"""Submissions in the ledger: facts, decision and rows, in one transaction."""
+"""Submissions in the ledger: facts, decisions and rows of a whole batch, in one transaction.
+
+The facts of all are read first, then each is decided in its turn, seeing what those
+before it left, and then all rows are written: a few statements for a batch, whatever
+its size.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.dialects import sqlite
 
 from gateway.bell import EVENTS
 from gateway.consent import Facts, decide
 from gateway.delivery import EventKind, State
 from gateway.errors import RequestIdReusedError
-from gateway.intake import Accepted, Decision, RecipientEvidence, Submission
+from gateway.intake import Accepted, Decision, Submission
 from gateway.ledger.tables import deliveries, events, evidence_uses, leads
 from gateway.ledger.transaction import Transaction
 from gateway.market import Generator
-from leadgate.sql import Prepared
+from leadgate.sql import Prepared, PreparedIn, PreparedRows
 
-_FIND = Prepared(
-    select(leads.c.lead_key, leads.c.lead_id, leads.c.fingerprint).where(
+_REPEATS = PreparedIn(
+    select(leads.c.request_id, leads.c.lead_key, leads.c.lead_id, leads.c.fingerprint).where(
         leads.c.generator_key == bindparam("generator"),
-        leads.c.request_id == bindparam("request_id"),
+        leads.c.request_id.in_(bindparam("request_ids", expanding=True)),
     )
 )
 _DECIDED = Prepared(
@@ -28,45 +34,17 @@ _DECIDED = Prepared(
     .where(deliveries.c.lead_key == bindparam("lead"))
     .order_by(deliveries.c.position)
 )
-_USES = Prepared(
-    select(evidence_uses.c.phone, evidence_uses.c.email).where(
-        evidence_uses.c.evidence == bindparam("evidence")
-    )
+_USES = PreparedIn(
+    select(evidence_uses).where(evidence_uses.c.evidence.in_(bindparam("uses", expanding=True)))
 )
-_ADD_LEAD = Prepared(
-    insert(leads).values(
-        {
-            name: bindparam(name)
-            for name in (
-                "lead_id",
-                "generator_key",
-                "request_id",
-                "fingerprint",
-                "accept_time",
-                "submission",
-            )
-        }
-    )
-)
-_ADD_DELIVERY = Prepared(
+_LAST_LEAD = Prepared(select(func.max(leads.c.lead_key)))
+_ADD_LEADS = PreparedRows(insert(leads))
+_ADD_DELIVERIES = PreparedRows(
     insert(deliveries).values(
-        {
-            name: bindparam(name)
-            for name in (
-                "lead_key",
-                "buyer_key",
-                "position",
-                "state",
-                "attempt",
-                "due_time",
-                "replay",
-                "reason",
-                "update_time",
-            )
-        }
+        {column.name: bindparam(column.name) for column in deliveries.c if column.name != "lease"}
     )
 )
-_ADD_EVENT = Prepared(
+_ADD_EVENTS = PreparedRows(
     insert(events).values(
         {
             name: bindparam(name)
@@ -74,108 +52,163 @@ _ADD_EVENT = Prepared(
         }
     )
 )
-_ADD_USE = Prepared(sqlite.insert(evidence_uses).on_conflict_do_nothing())
+_ADD_USES = PreparedRows(sqlite.insert(evidence_uses).on_conflict_do_nothing())
+
+_PENDING, _ACCEPTED = int(State.PENDING), int(EventKind.ACCEPTED)
+
+Answer = Accepted | RequestIdReusedError
 
 
-def accept(transaction: Transaction, submission: Submission) -> Accepted:
-    """Decides a submission, and stores it unless it only validates.
+def accept_all(transaction: Transaction, submissions: Sequence[Submission]) -> list[Answer]:
+    """Decides submissions, and stores those that do not only validate.
 
-    A repeat gets the first answer. Raises `RequestIdReusedError` for a request id with
-    other content.
+    A repeat gets the first answer, and a request id with other content
+    `RequestIdReusedError`, also where the first one is in the same batch.
     """
-    generator = transaction.market.generators[submission.generator_id]
-    found = _FIND.one(transaction.cursor, generator=generator.key, request_id=submission.request_id)
-    if found is None:
-        decisions = tuple(
-            _decide(transaction, submission, recipient, generator)
+    return _Batch(transaction, submissions).answers()
+
+
+class _Batch:
+    """Submissions that are decided and stored together."""
+
+    def __init__(self, transaction: Transaction, submissions: Sequence[Submission]) -> None:
+        self._transaction = transaction
+        self._market = transaction.market
+        self._submissions = submissions
+        self._fresh: dict[tuple[int, str], tuple[bytes, Accepted]] = {}
+        self._leads: list[tuple[Any, ...]] = []
+        self._deliveries: list[tuple[Any, ...]] = []
+        self._events: list[tuple[Any, ...]] = []
+        self._new_uses: list[tuple[bytes, bytes, bytes]] = []
+
+    def answers(self) -> list[Answer]:
+        """Decides all and writes what came of it."""
+        self._stored = self._repeats()
+        self._uses = self._earlier_uses()
+        answers = [self._answer(submission) for submission in self._submissions]
+        cursor = self._transaction.cursor
+        _ADD_LEADS.run(cursor, self._leads)
+        _ADD_DELIVERIES.run(cursor, self._deliveries)
+        _ADD_USES.run(cursor, self._new_uses)
+        _ADD_EVENTS.run(cursor, self._events)
+        if self._leads:
+            self._transaction.rings.add(EVENTS)
+        return answers
+
+    def _repeats(self) -> dict[tuple[int, str], tuple[int, bytes, bytes]]:
+        """Stored leads with one of these request ids: key, id and fingerprint."""
+        wanted: dict[int, list[str]] = {}
+        for submission in self._submissions:
+            wanted.setdefault(self._generator(submission).key, []).append(submission.request_id)
+        return {
+            (generator_key, request_id): (lead_key, lead_id, fingerprint)
+            for generator_key, request_ids in wanted.items()
+            for request_id, lead_key, lead_id, fingerprint in _REPEATS.all(
+                self._transaction.cursor, request_ids, generator=generator_key
+            )
+        }
+
+    def _earlier_uses(self) -> dict[bytes, list[tuple[bytes, bytes]]]:
+        """Whom the evidence of these submissions was accepted for before."""
+        used = [
+            use
+            for submission in self._submissions
             for recipient in submission.recipients
+            for use in recipient.uses
+        ]
+        earlier: dict[bytes, list[tuple[bytes, bytes]]] = {}
+        for evidence, phone, email in _USES.all(self._transaction.cursor, used):
+            earlier.setdefault(evidence, []).append((phone, email))
+        return earlier
+
+    def _generator(self, submission: Submission) -> Generator:
+        return self._market.generators[submission.generator_id]
+
+    def _answer(self, submission: Submission) -> Answer:
+        generator = self._generator(submission)
+        name = (generator.key, submission.request_id)
+        if name in self._stored:
+            lead_key, lead_id, fingerprint = self._stored[name]
+            first = Accepted(lead_id, self._first_decisions(lead_key))
+        elif name in self._fresh:
+            fingerprint, first = self._fresh[name]
+        else:
+            return self._decided(submission, generator)
+        if fingerprint != submission.fingerprint:
+            return RequestIdReusedError("this request_id was used before, with other content")
+        return first._replace(lead_id=None) if submission.validate_only else first
+
+    def _first_decisions(self, lead_key: int) -> tuple[Decision, ...]:
+        """What was decided when the lead was stored: what is not REJECTED was PENDING."""
+        return tuple(
+            Decision(self._market.buyer_of(buyer_key).buyer_id, State.REJECTED, reason)
+            if state == State.REJECTED
+            else Decision(self._market.buyer_of(buyer_key).buyer_id, State.PENDING, "")
+            for buyer_key, state, reason in _DECIDED.all(self._transaction.cursor, lead=lead_key)
         )
+
+    def _decided(self, submission: Submission, generator: Generator) -> Accepted:
+        person = submission.person
+        decisions: list[Decision] = []
+        for recipient in submission.recipients:
+            facts = Facts(
+                now=self._transaction.now,
+                generator_paused=generator.paused,
+                buyer_paused=self._market.buyers[recipient.buyer_id].paused,
+                expire_times=recipient.expire_times,
+                has_evidence=bool(recipient.uses),
+                earlier_uses=self._uses_of(recipient.uses),
+            )
+            refusal = decide(facts, person)
+            state = State.REJECTED if refusal else State.PENDING
+            decisions.append(Decision(recipient.buyer_id, state, refusal or ""))
         if submission.validate_only:
-            return Accepted(None, decisions)
-        _store(transaction, submission, generator, decisions)
-        return Accepted(submission.lead_id, decisions)
-    lead_key, lead_id, fingerprint = found
-    if fingerprint != submission.fingerprint:
-        raise RequestIdReusedError("this request_id was used before, with other content")
-    decisions = _first_decisions(transaction, lead_key)
-    return Accepted(None if submission.validate_only else lead_id, decisions)
+            return Accepted(None, tuple(decisions))
+        answer = Accepted(submission.lead_id, tuple(decisions))
+        self._store(submission, generator, answer)
+        return answer
 
+    def _uses_of(self, evidence: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+        uses = self._uses
+        return [use for item in evidence if item in uses for use in uses[item]]
 
-def _decide(
-    transaction: Transaction,
-    submission: Submission,
-    recipient: RecipientEvidence,
-    generator: Generator,
-) -> Decision:
-    cursor = transaction.cursor
-    facts = Facts(
-        now=transaction.now,
-        generator_paused=generator.paused,
-        buyer_paused=transaction.market.buyers[recipient.buyer_id].paused,
-        expire_times=recipient.expire_times,
-        has_evidence=bool(recipient.uses),
-        earlier_uses=[
-            use for evidence in recipient.uses for use in _USES.all(cursor, evidence=evidence)
-        ],
-    )
-    refusal = decide(facts, submission.person)
-    if refusal:
-        return Decision(recipient.buyer_id, State.REJECTED, refusal)
-    return Decision(recipient.buyer_id, State.PENDING, "")
-
-
-def _first_decisions(transaction: Transaction, lead_key: int) -> tuple[Decision, ...]:
-    """What was decided when the lead was stored: what is not REJECTED was PENDING."""
-    return tuple(
-        Decision(
-            transaction.market.buyer_of(buyer_key).buyer_id,
-            State.REJECTED if state == State.REJECTED else State.PENDING,
-            reason if state == State.REJECTED else "",
+    def _store(self, submission: Submission, generator: Generator, answer: Accepted) -> None:
+        now, lead_key = self._transaction.now, self._next_lead_key()
+        self._leads.append(
+            (
+                lead_key,
+                submission.lead_id,
+                generator.key,
+                submission.request_id,
+                submission.fingerprint,
+                now,
+                submission.encoded,
+            )
         )
-        for buyer_key, state, reason in _DECIDED.all(transaction.cursor, lead=lead_key)
-    )
+        for position, decision in enumerate(answer.decisions):
+            accepted = decision.state is State.PENDING
+            buyer_key = self._market.buyers[decision.buyer_id].key
+            due_time = now if accepted else None
+            state, reason = int(decision.state), decision.reason or None
+            self._deliveries.append(
+                (lead_key, buyer_key, position, state, 1, due_time, 0, reason, now)
+            )
+            if accepted:
+                self._transaction.rings.add(buyer_key)
+                self._use_up(submission, position)
+        # One row for all deliveries of the lead: it is expanded when it is read.
+        self._events.append((lead_key, generator.key, _ACCEPTED, _PENDING, 1, now))
+        self._fresh[generator.key, submission.request_id] = (submission.fingerprint, answer)
 
+    def _use_up(self, submission: Submission, position: int) -> None:
+        """Notes whom evidence is accepted for: what comes behind in the batch sees it too."""
+        phone, email = submission.person
+        for use in submission.recipients[position].uses:
+            self._uses.setdefault(use, []).append((phone, email))
+            self._new_uses.append((use, phone, email))
 
-def _store(
-    transaction: Transaction,
-    submission: Submission,
-    generator: Generator,
-    decisions: tuple[Decision, ...],
-) -> None:
-    cursor, now = transaction.cursor, transaction.now
-    lead_key = _ADD_LEAD.insert(
-        cursor,
-        lead_id=submission.lead_id,
-        generator_key=generator.key,
-        request_id=submission.request_id,
-        fingerprint=submission.fingerprint,
-        accept_time=now,
-        submission=submission.encoded,
-    )
-    uses: set[tuple[bytes, bytes, bytes]] = set()
-    person = submission.person
-    rows: list[tuple[Any, ...]] = []
-    for position, decision in enumerate(decisions):
-        buyer_key = transaction.market.buyers[decision.buyer_id].key
-        accepted = decision.state is State.PENDING
-        due_time = now if accepted else None
-        reason = decision.reason or None
-        state = int(decision.state)
-        rows.append((lead_key, buyer_key, position, state, 1, due_time, 0, reason, now))
-        if accepted:
-            transaction.rings.add(buyer_key)
-            evidence = submission.recipients[position].uses
-            uses.update((use, person.phone, person.email) for use in evidence)
-    _ADD_DELIVERY.many(cursor, rows)
-    _ADD_USE.many(cursor, uses)
-    # One row for all deliveries of the lead: it is expanded when it is read.
-    _ADD_EVENT.run(
-        cursor,
-        lead_key=lead_key,
-        generator_key=generator.key,
-        kind=int(EventKind.ACCEPTED),
-        state=int(State.PENDING),
-        attempt=1,
-        event_time=now,
-    )
-    transaction.rings.add(EVENTS)
+    def _next_lead_key(self) -> int:
+        """Keys count up; the ledger has one writer, so nobody else takes them."""
+        if self._leads:
+            return int(self._leads[-1][0]) + 1
+        return int(_LAST_LEAD.one(self._transaction.cursor)[0] or 0) + 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.consent import Facts, Person, Refusal, decide
@@ -27,11 +25,11 @@ def test_a_recipient_with_fresh_evidence_gets_the_lead() -> None:
 @pytest.mark.parametrize(
     ("facts", "refusal"),
     [
-        (replace(FINE, generator_paused=True), Refusal.GENERATOR_PAUSED),
-        (replace(FINE, buyer_paused=True), Refusal.BUYER_PAUSED),
-        (replace(FINE, has_evidence=False, expire_times=()), Refusal.NO_EVIDENCE),
-        (replace(FINE, expire_times=(5_000, 1_000)), Refusal.SHARE_EXPIRED),
-        (replace(FINE, earlier_uses=[(b"phone-of-bob", b"email-of-bob")]), Refusal.CDR_REUSED),
+        (FINE._replace(generator_paused=True), Refusal.GENERATOR_PAUSED),
+        (FINE._replace(buyer_paused=True), Refusal.BUYER_PAUSED),
+        (FINE._replace(has_evidence=False, expire_times=()), Refusal.NO_EVIDENCE),
+        (FINE._replace(expire_times=(5_000, 1_000)), Refusal.SHARE_EXPIRED),
+        (FINE._replace(earlier_uses=[(b"phone-of-bob", b"email-of-bob")]), Refusal.CDR_REUSED),
     ],
 )
 def test_each_reason_alone_refuses_it(facts: Facts, refusal: Refusal) -> None:
@@ -50,17 +48,17 @@ def test_each_reason_alone_refuses_it(facts: Facts, refusal: Refusal) -> None:
 )
 def test_the_same_phone_or_email_is_the_same_person(use: tuple[bytes, bytes]) -> None:
     """A person may come back with one of the two changed."""
-    assert decide(replace(FINE, earlier_uses=[use]), ADA) is None
+    assert decide(FINE._replace(earlier_uses=[use]), ADA) is None
 
 
 def test_what_is_missing_on_both_sides_is_not_the_same() -> None:
     """Two leads without email are not one person for it."""
     lead = Person(phone=b"phone-of-ada", email=b"")
-    facts = replace(FINE, earlier_uses=[(b"phone-of-bob", b"")])
+    facts = FINE._replace(earlier_uses=[(b"phone-of-bob", b"")])
     assert decide(facts, lead) is Refusal.CDR_REUSED
 
 
 def test_one_earlier_use_for_another_person_is_enough() -> None:
     """Also where the evidence was used for this person too."""
     uses = [(ADA.phone, ADA.email), (b"phone-of-bob", b"email-of-bob")]
-    assert decide(replace(FINE, earlier_uses=uses), ADA) is Refusal.CDR_REUSED
+    assert decide(FINE._replace(earlier_uses=uses), ADA) is Refusal.CDR_REUSED
