@@ -163,3 +163,22 @@ class AddCapture(Command[Added]):
     artifact: Artifact
     token_digest: bytes | None = field(repr=False)
     expires_in_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddClient(Command[None]):
+    """Adds a client id of an org, for all of its domains or one, by id or name.
+
+    Refused with `NotFound` (org or domain) or `Conflict` (the id is taken).
+    """
+
+    client_id: str
+    org_id: str
+    domain: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DisableClient(Command[None]):
+    """Switches a client id off for good; `NotFound` without it, a repeat is no error."""
+
+    client_id: str

@@ -204,7 +204,7 @@ def _judged(
     submitted: bool,
     found: Derived,
 ) -> dict[str, Any]:
-    text = " ".join("".join(text_of(disclosure.node)).replace("\0", "").split())[:MAX_TEXT]
+    text = text_of(disclosure.node)
     mechanism, agreed = _consent(disclosure, states, found)
     if mechanism is Mechanism.NON_INTERACTIVE:
         agreed = submitted and (claim is None or claim.agreed)
@@ -212,7 +212,7 @@ def _judged(
         found.flags += [_flag(disclosure.key, flag) for flag in _differs(claim, text, agreed)]
     return {
         "key": disclosure.key,
-        "language": text,
+        "language": text.replace("\0", "")[:MAX_TEXT],
         "agreed": agreed,
         "consentMechanism": str(mechanism),
     }
@@ -260,9 +260,10 @@ def _doubts(box: Node, state: Control | None) -> Iterator[Flag]:
 def _differs(claim: Claim, text: str, agreed: bool) -> Iterator[Flag]:
     if claim.agreed != agreed:
         yield Flag.AGREED_DIFFERS
-    # The claim's text was cut before white space was joined: compare what both have.
     claimed = " ".join(claim.language.split())
-    if claimed != text and not (len(claim.language) == MAX_TEXT and text.startswith(claimed)):
+    # The library cuts at 5,000 units of UTF-16, and never through a pair of them.
+    cut = len(claim.language.encode("utf-16-le")) // 2 >= MAX_TEXT - 1
+    if claimed != text and not (cut and text.startswith(claimed)):
         yield Flag.TEXT_DIFFERS
     if claim.visible is False:
         yield Flag.NOT_VISIBLE

@@ -8,7 +8,6 @@ of its attributes is skipped where it stands, and looked at by the renderer alon
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -26,6 +25,12 @@ MAX_SHARE_MS = 63_072_000_000  # 2 years
 
 ELEMENT, TEXT = 2, 3
 """Types of nodes that matter here."""
+
+_UNSEEN = frozenset("script style template textarea select option title".split())
+_INLINE = frozenset(
+    "a abbr b bdi bdo cite code em font i ins kbd label mark q s small span strong sub sup time"
+    " u var wbr".split()
+)
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z"
 ClientId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}\Z")]
@@ -199,15 +204,20 @@ def stored_snapshot(content: bytes) -> dict[str, Any]:
     return found
 
 
-def text_of(node: Node) -> Iterator[str]:
-    """The texts below a node, in the order of the document."""
-    waiting = [node]
+def text_of(node: Node) -> str:
+    """The text below a node as the library reads it: words of different blocks stay apart."""
+    parts: list[str] = []
+    waiting: list[Node | str] = [node]
     while waiting:
         here = waiting.pop()
-        if here.type == TEXT:
-            yield here.text_content
-        elif here.tag_name not in {"script", "style", "template"}:
-            waiting.extend(reversed(here.child_nodes))
+        if isinstance(here, str):
+            parts.append(here)
+        elif here.type == TEXT:
+            parts.append(here.text_content)
+        elif here.type == ELEMENT and here.tag_name not in _UNSEEN:
+            edge = [] if here.tag_name in _INLINE else [" "]
+            waiting += [*edge, *reversed(here.child_nodes), *edge]
+    return " ".join("".join(parts).split())
 
 
 def _bounded(root: Node) -> list[Node]:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from evidence import sharing
 from evidence.callers import Callers
-from evidence.capture import Body, Capture, Id
+from evidence.capture import AddClient, Body, Capture, DisableClient, Id
 from evidence.commands import (
     AddCdr,
     AddDomain,
@@ -77,6 +77,14 @@ class NewKey(Body):
         return value
 
 
+class NewClient(Body):
+    """A client id for the script tags of an org's pages: on all its domains, or on one."""
+
+    client_id: Id | None = None
+    org_id: Id
+    domain: Id | None = None
+
+
 class NewCdr(Capture):
     """A CDR of an org's domain, named by its id or its name."""
 
@@ -127,6 +135,22 @@ class Admin:
         self._callers.dismiss(key_id)
         log.info("key revoked", key_id=key_id)
         return ok({"keyId": key_id, "revoked": True})
+
+    async def add_client(self, request: Request) -> Response:
+        """Adds a client id: `data` is clientId, orgId."""
+        new = await self._read(request, NewClient)
+        client_id = new.client_id or mint_id("cid")
+        await self._ledger.write(AddClient(client_id, new.org_id, new.domain))
+        log.info("client id added", client_id=client_id, org_id=new.org_id)
+        return ok({"clientId": client_id, "orgId": new.org_id})
+
+    async def disable_client(self, request: Request) -> Response:
+        """Switches a client id off for good: `data` is clientId, disabled."""
+        self._authorise(request)
+        client_id = request.path_params["client_id"]
+        await self._ledger.write(DisableClient(client_id))
+        log.info("client id disabled", client_id=client_id)
+        return ok({"clientId": client_id, "disabled": True})
 
     async def add_cdr(self, request: Request) -> Response:
         """Adds a CDR, and shares it if asked: `data` is as `captureCDR()` answers.
@@ -199,5 +223,7 @@ def add_routes(app: FastAPI, admin: Admin) -> None:
     app.post("/admin/v1/domains")(admin.add_domain)
     app.post("/admin/v1/keys")(admin.add_key)
     app.post("/admin/v1/keys/{key_id}/revoke")(admin.revoke_key)
+    app.post("/admin/v1/clients")(admin.add_client)
+    app.post("/admin/v1/clients/{client_id}/disable")(admin.disable_client)
     app.post("/admin/v1/cdrs")(admin.add_cdr)
     app.post("/admin/v1/cdrs/{cdr_id}/invalidate")(admin.invalidate_cdr)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, update
 
 from evidence.access import Basis, Standing
-from evidence.capture import AddCapture, FindPlace, Found, Place
+from evidence.capture import AddCapture, AddClient, DisableClient, FindPlace, Found, Place
 from evidence.commands import Added
 from evidence.custody import Event
-from evidence.errors import Conflict, Forbidden
+from evidence.errors import Conflict, Forbidden, NotFound
+from evidence.jobs import RENDER
 from evidence.ledger import custody
 from evidence.ledger.cdrs import add_cdr
+from evidence.ledger.find import the_domain, the_org
 from evidence.ledger.tables import (
     cdrs,
     client_ids,
@@ -28,9 +30,6 @@ from evidence.ledger.tables import (
 from evidence.ledger.transaction import Transaction
 from evidence.sharing import share_ref
 from leadgate.sql import Prepared
-
-RENDER = "render"
-"""The kind of job that every capture leaves: its picture, then its report."""
 
 _CLIENT = Prepared(
     select(
@@ -115,6 +114,24 @@ def _covering(host: str) -> Iterator[str]:
         name = name.partition(".")[2]
 
 
+def _add_client(tx: Transaction, add: AddClient) -> None:
+    org: int = the_org(tx, add.org_id).number
+    domain = the_domain(tx, org, add.domain).number if add.domain else None
+    this = client_ids.c.client_id == add.client_id
+    if tx.connection.scalar(select(client_ids.c.org).where(this)) is not None:
+        raise Conflict("clientId: taken")
+    row = {"client_id": add.client_id, "org": org, "domain": domain, "create_ms": tx.now_ms}
+    tx.connection.execute(insert(client_ids), row)
+
+
+def _disable_client(tx: Transaction, disable: DisableClient) -> None:
+    this = client_ids.c.client_id == disable.client_id
+    if tx.connection.scalar(select(client_ids.c.org).where(this)) is None:
+        raise NotFound
+    first = update(client_ids).where(this, client_ids.c.disable_ms.is_(None))
+    tx.connection.execute(first.values(disable_ms=tx.now_ms))
+
+
 def _add_capture(tx: Transaction, add: AddCapture) -> Added:
     known = _KNOWN.one(tx.cursor, org=add.place.org, capture_id=add.capture_id)
     if known is not None:
@@ -183,7 +200,11 @@ def _share_again(tx: Transaction, add: AddCapture, cdr: int) -> int | None:
     return expire_ms
 
 
-WRITERS: Mapping[type, Callable[[Transaction, Any], Any]] = {AddCapture: _add_capture}
+WRITERS: Mapping[type, Callable[[Transaction, Any], Any]] = {
+    AddCapture: _add_capture,
+    AddClient: _add_client,
+    DisableClient: _disable_client,
+}
 """What this module does, by command: it raises `EvidenceError`, before it has written."""
 
 READERS: Mapping[type, Callable[[Transaction, Any], Any]] = {FindPlace: _find_place}
