@@ -9,7 +9,7 @@ SINCE ?= HEAD
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test lint types check breaking proto fmt demo bench clean
+.PHONY: help venv test lint types check breaking proto sdk fmt demo bench clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +39,9 @@ breaking: venv ## would readers of the contract at SINCE=HEAD break?
 
 proto: venv ## leadgate/v1 anew from protos/
 	$(RUN)/python scripts/gen_protos.py
+
+sdk: ## evidence/static/sdk.js anew from sdk/; needs npm
+	cd sdk && npm ci --silent && npm run --silent build
 
 fmt: venv ## format the code and mend what can be mended
 	$(RUN)/ruff check --fix --exit-zero

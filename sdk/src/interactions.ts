@@ -54,7 +54,8 @@ function note(event: Event): void {
   const { type, isTrusted } = event;
   log.push({ type, target, at: Date.now(), isTrusted, event });
   if (log.length > KEPT) log.shift();
-  if (isTrusted && type !== "submit") path.filter(isElement).forEach((element) => touched.add(element));
+  // `change` and `submit` are trusted also after a script's click() or requestSubmit().
+  if (isTrusted && (type === "click" || type === "keydown")) path.filter(isElement).forEach((each) => touched.add(each));
 }
 
 /** Of all keys only Enter, and space where it presses a control. */
