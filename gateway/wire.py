@@ -18,6 +18,7 @@ from leadgate.v1 import delivery_pb2, delivery_service_pb2, lead_service_pb2
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
 _MAX_RECEIPTS = 20
 _LONGEST_WISH = timedelta(hours=24)
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z, the end of a Timestamp
 _SETTLED = {State.DELIVERED, State.BUYER_REJECTED, State.FAILED, State.REJECTED}
 
 
@@ -176,5 +177,8 @@ def _receipt_violations(path: str, receipt: delivery_pb2.Receipt) -> Iterable[Vi
         yield Violation(path, "request_id and share_event_id must have at most 128 characters")
     if len(receipt.body_sha256) != 32:
         yield Violation(f"{path}.body_sha256", "must have 32 bytes")
-    if not receipt.HasField("claim_time"):
-        yield Violation(f"{path}.claim_time", "must be set")
+    # A time out of range is set, and yet no record in JSON could hold it.
+    time = receipt.claim_time
+    in_range = 0 <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < 1_000_000_000
+    if not receipt.HasField("claim_time") or not in_range:
+        yield Violation(f"{path}.claim_time", "must be a time from 1970 to 9999")
