@@ -26,10 +26,35 @@ MAX_SHARE_MS = 63_072_000_000  # 2 years
 ELEMENT, TEXT = 2, 3
 """Types of nodes that matter here."""
 
-_UNSEEN = frozenset("script style template textarea select option title".split())
+_UNSEEN = frozenset(["script", "style", "template", "textarea", "select", "option", "title"])
 _INLINE = frozenset(
-    "a abbr b bdi bdo cite code em font i ins kbd label mark q s small span strong sub sup time"
-    " u var wbr".split()
+    [
+        "a",
+        "abbr",
+        "b",
+        "bdi",
+        "bdo",
+        "cite",
+        "code",
+        "em",
+        "font",
+        "i",
+        "ins",
+        "kbd",
+        "label",
+        "mark",
+        "q",
+        "s",
+        "small",
+        "span",
+        "strong",
+        "sub",
+        "sup",
+        "time",
+        "u",
+        "var",
+        "wbr",
+    ]
 )
 
 _UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z"

@@ -113,15 +113,16 @@ class EvidenceClient:
 
 @asynccontextmanager
 async def an_evidence_service(
-    folder: Path, clock: ATime | None = None
+    folder: Path, clock: ATime | None = None, **settings: Any
 ) -> AsyncIterator[EvidenceClient]:
-    """Runs a service in this process, over a database in `folder`."""
-    settings = load(
+    """Runs a service in this process, over a database in `folder`; `settings` beside these."""
+    loaded = load(
         EvidenceSettings,
         database_url=f"sqlite:///{folder / 'evidence.db'}",
         operator_key=OPERATOR_KEY,
+        **settings,
     )
-    async with service(settings, PUBLIC_URL, clock or ATime()) as app:
+    async with service(loaded, PUBLIC_URL, clock or ATime()) as app:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as http:
             yield EvidenceClient(http)

@@ -154,7 +154,8 @@ async def an_evidence_process(
 
 
 def _stored(folder: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in folder.glob("evidence.db*"))
+    files = (file for file in folder.glob("evidence.db*") if file.is_file())
+    return b"".join(file.read_bytes() for file in files)
 
 
 def _env(folder: Path) -> dict[str, str]:
