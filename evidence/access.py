@@ -11,6 +11,7 @@ committing transaction, so that two claims at once are judged one after the othe
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
@@ -111,6 +112,62 @@ def collected(mine: Standing) -> Verdict:
     if mine.is_payer:
         return Verdict(mine, repeated=True)
     return Verdict(replace(mine, basis=Basis.PAID), billed=True)
+
+
+def collected_by_partner(mine: Standing) -> Verdict:
+    """The sharer's side of a legacy collect, which marks both orgs: access, and no bill.
+
+    It makes no payer of the sharer: whoever claims from it later still pays.
+    """
+    if mine.basis is not Basis.UNPAID:
+        return Verdict(mine, repeated=True)
+    return Verdict(replace(mine, basis=Basis.FREE))
+
+
+class PackageRefusal(StrEnum):
+    """Why a package cannot be shared as it is."""
+
+    UNSEEN = "unseen"
+    """The org has none of its CDRs: to it, the package does not exist."""
+    ONLY_SAVED = "only saved"
+    """One of the CDRs it has was only saved, and so is not its to share."""
+    SPANS = "spans"
+    """A session of several sub-groups, each meant for another buyer, not shared by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A CDR of a package, as far as the org that would share the package sees it.
+
+    `sub_groups` are the names it is tagged with, empty where the org is not its owner.
+    """
+
+    standing: Standing
+    sub_groups: frozenset[str] = frozenset()
+
+
+def spanned(members: Iterable[Member]) -> frozenset[str]:
+    """The sub-groups that a package reaches over."""
+    return frozenset().union(*(member.sub_groups for member in members))
+
+
+def package_refusal(
+    members: Collection[Member], *, session: bool, named: Collection[str]
+) -> PackageRefusal | None:
+    """Judges the share of a package of these members; None where it may be shared.
+
+    A session's package that spans several sub-groups needs all of them `named`: who
+    shares it says by that whose pages it gives away. A sub-group's own package holds
+    what was tagged for it, whatever else the same CDRs are tagged with.
+    """
+    if not members:
+        return PackageRefusal.UNSEEN
+    if not all(member.standing.may_share for member in members):
+        return PackageRefusal.ONLY_SAVED
+    over = spanned(members)
+    if session and len(over) > 1 and set(named) != over:
+        return PackageRefusal.SPANS
+    return None
 
 
 def _judged(basis: Basis, *, payer_shares: bool, collect: bool) -> tuple[Basis, bool]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from evidence.callers import Callers
 from evidence.commands import Ledger
 from evidence.errors import EvidenceError
-from evidence.http import admin, capture, v1
+from evidence.http import admin, capture, packages, v1
 from evidence.http.envelope import Edge, ok, on_http_error, on_refusal
 
 
@@ -35,6 +35,7 @@ def application(
         exception_handlers={EvidenceError: on_refusal, HTTPException: on_http_error},
     )
     v1.add_routes(app, v1.V1(ledger, callers, public_url))
+    packages.add_routes(app, packages.Packages(ledger, callers, public_url))
     admin.add_routes(app, admin.Admin(ledger, callers, public_url))
     for add_routes in rooms:
         add_routes(app)

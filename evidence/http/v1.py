@@ -12,14 +12,15 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from evidence import sharing
-from evidence.access import State
 from evidence.callers import Callers
 from evidence.commands import Claim, Collect, GetCdr, Ledger, ListDomains, Share
 from evidence.errors import InvalidArgument, NotFound
 from evidence.http.body import read_object
 from evidence.http.envelope import ok
+from evidence.http.packages import claimed, claimed_package, expires_in_ms_of
 from evidence.http.paging import cdrs_of
 from evidence.lists import ListCdrs, Search
+from evidence.packages import ClaimPackage
 from evidence.shown import shown, shown_whole
 
 BODY_LIMIT_BYTES = 4096
@@ -40,24 +41,18 @@ class V1:
         Ours: `claimed` tells whether the org has access now, so it is false, and
         `state` pending, where the CDR was only saved; `alreadyClaimed` tells whether a
         claim had given access before. An expired share is GONE for everybody.
+        Ours too: the URL of a package claims all of it at once, see `claimed_package`.
         """
         org = self._callers.org(request.headers.get("x-api-key"))
         collect = _collect(await read_object(request, BODY_LIMIT_BYTES))
         token = request.path_params["token"]
         if not sharing.is_token(token):
             raise NotFound
-        answer = await self._ledger.write(Claim(org.number, sharing.digest(token), collect))
-        return ok(
-            {
-                "claimed": answer.state is State.COLLECTED,
-                "alreadyClaimed": answer.repeated,
-                "cdrId": answer.cdr_id,
-                "domainId": answer.domain_id,
-                "shareEventId": answer.event_id,
-                "state": answer.state,
-                **answer.anchor.shown(),
-            }
-        )
+        digest = sharing.digest(token)
+        if sharing.is_package_token(token):
+            claim = ClaimPackage(org.number, digest, collect)
+            return ok(claimed_package(await self._ledger.write(claim)))
+        return ok(claimed(await self._ledger.write(Claim(org.number, digest, collect))))
 
     async def share(self, request: Request) -> Response:
         """Makes a share URL: `data` is cdrId, shareUrl, shareToken, shareExpiresAt.
@@ -65,7 +60,7 @@ class V1:
         `expiresInMs` is 1 ms to 2 years, 30 days without it.
         """
         org = self._callers.org(request.headers.get("x-api-key"))
-        expires_in_ms = _expires_in_ms(await read_object(request, BODY_LIMIT_BYTES))
+        expires_in_ms = expires_in_ms_of(await read_object(request, BODY_LIMIT_BYTES))
         token = sharing.mint_token()
         cdr_id = request.path_params["cdr_id"]
         share = Share(org.number, cdr_id, sharing.digest(token), expires_in_ms)
@@ -147,12 +142,3 @@ def _collect(body: dict[str, Any]) -> bool:
     if not isinstance(collect, bool):
         raise InvalidArgument("collect: must be true or false")
     return collect
-
-
-def _expires_in_ms(body: dict[str, Any]) -> int:
-    value = body.get("expiresInMs", sharing.DEFAULT_EXPIRY_MS)
-    if type(value) is not int or not 1 <= value <= sharing.MAX_EXPIRY_MS:
-        raise InvalidArgument(
-            f"expiresInMs: must be a whole number from 1 to {sharing.MAX_EXPIRY_MS}"
-        )
-    return value

@@ -14,7 +14,17 @@ from evidence.clock import Clock
 from evidence.commands import Answer, Command, Query
 from evidence.custody import AddSigningKey
 from evidence.errors import EvidenceError, Overloaded
-from evidence.ledger import captures, cdrs, custody, jobs, lists, operations, reads, rights
+from evidence.ledger import (
+    captures,
+    cdrs,
+    custody,
+    jobs,
+    lists,
+    operations,
+    packages,
+    reads,
+    rights,
+)
 from evidence.ledger.transaction import Transaction
 from evidence.signing import Vault
 from leadgate.group_commit import GroupCommit, QueueFullError
@@ -22,15 +32,27 @@ from leadgate.sql import database_file, held, migrate, open_reader, open_writer
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
-_WRITERS = {
-    **rights.WRITERS,
-    **operations.WRITERS,
-    **cdrs.WRITERS,
-    **custody.WRITERS,
-    **captures.WRITERS,
-    **jobs.WRITERS,
-}
-_READERS = {**reads.READERS, **custody.READERS, **captures.READERS, **lists.READERS, **jobs.READERS}
+_Doer = Callable[[Transaction, Any], Any]
+
+
+def _of(part: Any, name: str) -> Iterable[tuple[type, _Doer]]:
+    doers: Mapping[type, _Doer] = getattr(part, name, {})
+    return doers.items()
+
+
+_PARTS: tuple[Any, ...] = (
+    captures,
+    cdrs,
+    custody,
+    jobs,
+    lists,
+    operations,
+    packages,
+    reads,
+    rights,
+)
+_WRITERS: dict[type, _Doer] = {k: do for part in _PARTS for k, do in _of(part, "WRITERS")}
+_READERS: dict[type, _Doer] = {k: do for part in _PARTS for k, do in _of(part, "READERS")}
 
 
 class SqlLedger:

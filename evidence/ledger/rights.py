@@ -66,6 +66,11 @@ _SEEN = Prepared(
     .join(_mine, and_(_mine.c.org == bindparam("org"), _mine.c.cdr == cdrs.c.number))
     .where(cdrs.c.cdr_id == bindparam("cdr_id"))
 )
+_STANDING = Prepared(
+    select(standings.c.basis, standings.c.owner, standings.c.event_id).where(
+        standings.c.org == bindparam("org"), standings.c.cdr == bindparam("cdr")
+    )
+)
 _ADD_STANDING = Prepared(insert(standings))
 _CHANGE_STANDING = Prepared(
     update(standings)
@@ -162,6 +167,17 @@ def take(tx: Transaction, taking: Taking, found: Found, verdict: Verdict) -> Cla
         verdict.repeated,
         custody.anchor(tx, found.number),
     )
+
+
+def collect_for_sharer(tx: Transaction, sharer: int, cdr: int) -> None:
+    """Marks a CDR as collected with the org that shared it, as the legacy API does."""
+    basis, owner, event = _STANDING.one(tx.cursor, org=sharer, cdr=cdr)
+    verdict = access.collected_by_partner(Standing(Basis(basis), bool(owner), event))
+    if verdict.repeated:
+        return
+    changed = {"basis": int(verdict.standing.basis), "event_id": event, "update_ms": tx.now_ms}
+    _CHANGE_STANDING.run(tx.cursor, of_org=sharer, of_cdr=cdr, **changed)
+    custody.append(tx, cdr, Event.COLLECTED, sharer, {"billed": False})
 
 
 def _log_claim(tx: Transaction, taking: Taking, cdr: int, verdict: Verdict) -> None:
