@@ -39,6 +39,13 @@ _REGION = re.compile(r"[A-Z]{2}", re.ASCII)
 # JSON writes these as six characters; a record full of them would outgrow its topic.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
+
+def _no_json(constant: str) -> None:
+    """NaN and Infinity, which Python reads and JSON does not know."""
+    raise ValueError(constant)
+
+
+_json = json.JSONDecoder(parse_constant=_no_json)
 _emails = emval.EmailValidator(deliverable_address=False)  # no DNS
 # What the fast library reads as the established one does; anything else the latter reads.
 _PLAIN_EMAIL = re.compile(
@@ -196,7 +203,7 @@ def _check_custom(found: list[Violation], path: str, text: str) -> None:
         _add(found, path, f"must have at most {MAX_CUSTOM_BYTES} bytes")
         return
     try:
-        fits = isinstance(json.loads(text), dict)
+        fits = isinstance(_json.decode(text), dict)
     except (ValueError, RecursionError):
         fits = False
     if not fits:

@@ -54,8 +54,9 @@ class GatewaySettings(Settings):
     phone_region: Annotated[str, Field(pattern="^[A-Z]{2}$")] = "US"
     """Where national phone numbers are from, unless the lead's address says: two letters."""
 
-    queue_limit: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
-    """Writes that may wait for a commit, 100 to 1,000,000; more are refused with a retry delay."""
+    queue_limit: Annotated[int, Field(ge=500, le=1_000_000)] = 10_000
+    """Writes that may wait for a commit, from 500, which is one whole batch, to 1,000,000; more
+    are refused with a retry delay."""
 
     submit_limit: Annotated[int, Field(ge=1, le=100_000)] = 2_000
     """Submit calls that may run at once; more are refused with a retry delay."""

@@ -21,6 +21,10 @@ OPTIONS = (
     # A second gateway on the same port must fail, not share it.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    # Of more than these that have arrived and not begun, gRPC cancels some, then all: the edge
+    # refuses them in a way that says when to come again.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
     # Finds dead peers: a pull client that vanished must give its deliveries back.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -150,6 +150,19 @@ async def test_every_mistake_is_listed_and_nothing_is_stored(gateway: Gateway) -
     assert not await _stored(gateway, submission.request_id)
 
 
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"uid": NaN}', '{"uid": -Infinity}', '{"a":' * 3000, "9" * 5000, "{}}"]
+)
+async def test_custom_metadata_that_is_no_json_object_is_refused(
+    gateway: Gateway, text: str
+) -> None:
+    """A buyer in any language must be able to read it."""
+    submission = fresh()
+    submission.cdrs[0].custom_json = text
+    answer = await refused(gateway.forms.leads.SubmitLead(submission))
+    assert set(answer.fields) == {"cdrs[0].custom_json"}
+
+
 async def test_validate_only_explains_and_stores_nothing(gateway: Gateway) -> None:
     """The decisions without ids; afterwards neither lead nor use of the evidence."""
     submission = fresh("buyer-one", "buyer-two")
