@@ -10,13 +10,17 @@ from functools import partial
 import structlog
 from starlette.types import ASGIApp
 
-from evidence.blobs import blobs_at
+from evidence.blobs import Blobs, blobs_at
 from evidence.callers import Callers
 from evidence.clock import Clock, unix_ms
 from evidence.commands import Ledger, ListKeys
-from evidence.http import capture
+from evidence.downloads import Downloads
+from evidence.export import Exports
+from evidence.http import capture, custody, legacy
 from evidence.http.api import application
 from evidence.http.capture import Captures, Limits
+from evidence.http.custody import CustodyApi
+from evidence.http.legacy import Legacy
 from evidence.jobs import ReleaseJobs
 from evidence.ledger import ledger as sql_ledger
 from evidence.peers import Peers, networks
@@ -42,13 +46,25 @@ async def service(
         ledger = await stack.enter_async_context(opening)
         await ledger.write(ReleaseJobs())
         callers = Callers(settings.operator, await ledger.read(ListKeys()))
-        captures = _captures(settings, ledger, vault, public_url, clock)
-        rooms = [partial(capture.add_routes, captures=captures)]
+        blobs = blobs_at(settings.blob_store)
+        captures = _captures(settings, ledger, blobs, vault, clock, public_url)
+        custody_api = CustodyApi(ledger, callers, vault, Exports(ledger, blobs, vault), clock)
+        downloads = Downloads(vault.derived("links"), public_url, clock)
+        rooms = [
+            partial(legacy.add_routes, legacy=Legacy(ledger, callers, public_url, downloads)),
+            partial(capture.add_routes, captures=captures),
+            partial(custody.add_routes, api=custody_api),
+        ]
         yield application(ledger, callers, public_url, rooms)
 
 
 def _captures(
-    settings: EvidenceSettings, ledger: Ledger, vault: Vault, public_url: str, clock: Clock
+    settings: EvidenceSettings,
+    ledger: Ledger,
+    blobs: Blobs,
+    vault: Vault,
+    clock: Clock,
+    public_url: str,
 ) -> Captures:
     limits = Limits(
         per_address=Rate(settings.captures_per_address, clock),
@@ -57,7 +73,7 @@ def _captures(
     )
     return Captures(
         ledger,
-        blobs_at(settings.blob_store),
+        blobs,
         limits,
         Peers(networks(settings.trusted_proxies)),
         vault.derived("share tokens"),

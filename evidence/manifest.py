@@ -42,6 +42,15 @@ class Artifact:
     blob_key: str
     encoding: str = ""
 
+    def shown(self) -> dict[str, Any]:
+        """As manifests list it."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256.hex(),
+            "bytes": self.size_bytes,
+            "mediaType": self.media_type,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class AddArtifact(Command[Head]):
@@ -92,13 +101,7 @@ def facts_hash(row: Mapping[str, Any]) -> bytes:
 def manifest(cdr_id: str, revision: int, facts_sha256: str, artifacts: Iterable[Artifact]) -> bytes:
     """The canonical JSON of one revision; its SHA-256 is the manifest hash."""
     listed = [
-        {
-            "name": artifact.name,
-            "sha256": artifact.sha256.hex(),
-            "bytes": artifact.size_bytes,
-            "mediaType": artifact.media_type,
-        }
-        for artifact in sorted(artifacts, key=lambda artifact: artifact.name)
+        artifact.shown() for artifact in sorted(artifacts, key=lambda artifact: artifact.name)
     ]
     return canonical(
         {

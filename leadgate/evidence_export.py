@@ -126,7 +126,7 @@ class _Verification:
                         self._say("", text)
                 case _:
                     self._say("", "a line is no record")
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, LookupError, TypeError, ValueError):
             self._say(cdr_id, f"a record `{kind}` cannot be read")
 
     def _end(self, end: Json, before: bytes) -> Iterator[str]:
@@ -143,9 +143,12 @@ class _Verification:
             what = f"custody entry {sealed.sequence}"
             yield from self._signed(CUSTODY_HEAD, sealed.hash, entry, what)
         yield from self._manifests(cdr_id, cdr["manifests"])
-        yield from _logged_manifests(cdr, entries)
-        yield from _content(cdr)
-        yield from _claims(cdr, entries)
+        if _is_purged(entries) != cdr["purged"]:
+            yield "it was purged, or was not, otherwise than its custody log tells"
+        elif not cdr["purged"]:
+            yield from _logged_manifests(cdr, entries)
+            yield from _content(cdr)
+            yield from _claims(cdr, entries)
         for anchor in self._anchors.pop(cdr_id, ()):
             yield from _anchored(anchor, cdr, entries)
 
@@ -210,10 +213,13 @@ def _entry(entry: Json) -> chain.Entry:
     )
 
 
+def _is_purged(entries: list[chain.Entry]) -> bool:
+    """Whether its content was deleted, and the details with it: the log says so, signed."""
+    return any(entry.event == "purged" for entry in entries)
+
+
 def _logged_manifests(cdr: Json, entries: list[chain.Entry]) -> Iterator[str]:
     """The log has the hash of each manifest, in their order, and of no other."""
-    if cdr["purged"]:
-        return
     logged = [e.detail["manifestHash"] for e in entries if e.detail and "manifestHash" in e.detail]
     listed = [manifest["sha256"] for manifest in cdr["manifests"]]
     if logged != listed:
@@ -221,9 +227,7 @@ def _logged_manifests(cdr: Json, entries: list[chain.Entry]) -> Iterator[str]:
 
 
 def _content(cdr: Json) -> Iterator[str]:
-    """Facts and artifacts are those of the newest manifest; a purged CDR has none."""
-    if cdr["purged"]:
-        return
+    """Facts and artifacts are those of the newest manifest."""
     newest = json.loads(cdr["manifests"][-1]["body"])
     if hashlib.sha256(chain.canonical(cdr["facts"])).hexdigest() != newest["factsSha256"]:
         yield "its facts were changed"
@@ -231,8 +235,11 @@ def _content(cdr: Json) -> Iterator[str]:
     if sorted(described, key=lambda artifact: artifact["name"]) != newest["artifacts"]:
         yield "its artifacts are not those of its manifest"
     for artifact in cdr["artifacts"]:
-        content = artifact.get("content")
-        if content is not None and not _is(content, artifact):
+        if "content" not in artifact:
+            continue
+        if artifact["content"] is None:
+            yield f"artifact {artifact['name']} is no longer in the blob store"
+        elif not _is(artifact["content"], artifact):
             yield f"artifact {artifact['name']} was changed"
 
 
@@ -242,8 +249,6 @@ def _is(content: str, artifact: Json) -> bool:
 
 
 def _claims(cdr: Json, entries: list[chain.Entry]) -> Iterator[str]:
-    if cdr["purged"]:
-        return
     logged = {e.detail.get("shareEventId") for e in entries if e.detail}
     for claim in cdr["claims"]:
         if claim["shareEventId"] not in logged:

@@ -18,12 +18,14 @@ from evidence.ledger import (
     captures,
     cdrs,
     custody,
+    export,
     jobs,
     lists,
     operations,
     packages,
     reads,
     rights,
+    snapshots,
 )
 from evidence.ledger.transaction import Transaction
 from evidence.signing import Vault
@@ -44,12 +46,14 @@ _PARTS: tuple[Any, ...] = (
     captures,
     cdrs,
     custody,
+    export,
     jobs,
     lists,
     operations,
     packages,
     reads,
     rights,
+    snapshots,
 )
 _WRITERS: dict[type, _Doer] = {k: do for part in _PARTS for k, do in _of(part, "WRITERS")}
 _READERS: dict[type, _Doer] = {k: do for part in _PARTS for k, do in _of(part, "READERS")}
