@@ -88,11 +88,17 @@ class Edge:
         except Exception as error:
             # The edge that must survive. The message and the path stay out of the log:
             # they may hold a token or what a person has typed.
-            request_id = _request_id()
-            where = _innermost(error)
-            log.error("request failed", request_id=request_id, error=type(error).__name__, at=where)
+            request_id = logged(error)
             if not started:
                 await _failed(Internal(), request_id)(scope, receive, send)
+
+
+def logged(error: Exception) -> str:
+    """Logs what broke a request, without its message, and returns the id it is found by."""
+    request_id = _request_id()
+    where = _innermost(error)
+    log.error("request failed", request_id=request_id, error=type(error).__name__, at=where)
+    return request_id
 
 
 def _failed(

@@ -26,6 +26,7 @@ from evidence.ledger import (
     reads,
     rights,
     snapshots,
+    webhooks,
 )
 from evidence.ledger.transaction import Transaction
 from evidence.signing import Vault
@@ -54,6 +55,7 @@ _PARTS: tuple[Any, ...] = (
     reads,
     rights,
     snapshots,
+    webhooks,
 )
 _WRITERS: dict[type, _Doer] = {k: do for part in _PARTS for k, do in _of(part, "WRITERS")}
 _READERS: dict[type, _Doer] = {k: do for part in _PARTS for k, do in _of(part, "READERS")}
