@@ -7,17 +7,25 @@ const here = new URL(".", import.meta.url);
 const { version } = JSON.parse(await readFile(new URL("package.json", here)));
 const outfile = process.argv[2] ?? fileURLToPath(new URL("../evidence/static/sdk.js", here));
 
-/** Lets the CSS parser of rrweb-snapshot's replay side go: it is half of the bundle and never runs here. */
-const snapshotOnly = {
-  name: "snapshot-only",
+/** What is changed of rrweb-snapshot; each must match, so a new version is looked at again. */
+const patches = [
+  // Its replay side brings a CSS parser, half of the bundle, which never runs here: let it be shaken off.
+  [/^(var import_postcss = .*?__toESM\()/m, "$1/* @__PURE__ */ "],
+  [/^import_postcss\.default\.\w+;$/gm, ""],
+  [/^(var \w+ = )(import_postcss\.default);$/gm, "$1/* @__PURE__ */ (() => $2)();"],
+  // It takes methods for accessors, finds them missing, and puts a frame into the page to get clean ones.
+  [/("shadowRoot"),\s*"querySelector",\s*"querySelectorAll"/, "$1"],
+];
+
+const patched = {
+  name: "patched",
   setup({ onLoad }) {
     onLoad({ filter: /rrweb-snapshot\.js$/ }, async ({ path }) => {
-      const source = await readFile(path, "utf8");
-      const pure = "/* @__PURE__ */";
-      const contents = source
-        .replace(/^(var import_postcss = .*?__toESM\()/m, `$1${pure} `)
-        .replace(/^import_postcss\.default\.\w+;$/gm, "")
-        .replace(/^(var \w+ = )(import_postcss\.default);$/gm, `$1${pure} (() => $2)();`);
+      let contents = await readFile(path, "utf8");
+      for (const [pattern, replacement] of patches) {
+        if (contents.search(pattern) < 0) throw new Error(`rrweb-snapshot has changed: ${pattern}`);
+        contents = contents.replace(pattern, replacement);
+      }
       return { contents, loader: "js" };
     });
   },
@@ -34,7 +42,7 @@ await build({
   charset: "utf8",
   legalComments: "none",
   define: { SDK_VERSION: JSON.stringify(version) },
-  plugins: [snapshotOnly],
+  plugins: [patched],
   banner: {
     js:
       `/*! leadgate sdk ${version}, Apache-2.0. ` +

@@ -1,7 +1,7 @@
 // Attaches window.ExpressConsent; on a page that loads the script twice, the first one stays.
 import type { CaptureOptions, CaptureResult, ExpressConsent } from "../sdk";
 import { captureCDR } from "./capture";
-import { VERSION } from "./envelope";
+import { timeZone, VERSION } from "./envelope";
 import { CaptureError, warn } from "./errors";
 import { listen } from "./interactions";
 import { startRetries } from "./retries";
@@ -25,6 +25,7 @@ function attach(found: Client | null): void {
   window.ExpressConsent = Object.freeze(attached);
   listen();
   startRetries(mine);
+  if (typeof requestIdleCallback === "function") requestIdleCallback(timeZone);
 }
 
 const first = window.ExpressConsent as Attached | undefined;

@@ -2,7 +2,6 @@
 import type { serializedElementNodeWithId, serializedNodeWithId } from "@rrweb/types";
 import {
   cleanupSnapshot,
-  createMirror,
   genId,
   serializeNodeWithId,
   slimDOMDefaults,
@@ -45,7 +44,7 @@ export class Page {
   readonly disclosures = new Map<string, ElementNode>();
   /** The first element with each highlight label. */
   readonly labels = new Map<string, number>();
-  private readonly mirror: Mirror = createMirror();
+  private readonly seen = new Seen();
   private nodes = 0;
 
   /** Takes the snapshot. Throws `CaptureError` TOO_LARGE or SNAPSHOT_FAILED. */
@@ -63,26 +62,27 @@ export class Page {
 
   /** Id of an element in the snapshot; −1 if it is not there. */
   idOf(element: Element | null): number {
-    return this.mirror.getId(element);
+    return element ? this.seen.nodes.indexOf(element) : -1;
   }
 
   /** The element a node stands for. */
   elementOf(node: Tree): Element {
-    return this.mirror.getNode(node.id) as Element;
+    return this.seen.nodes[node.id] as Element;
   }
 
   private serialized(page: Document): Tree {
     const tree = serializeNodeWithId(page, {
       doc: page,
-      mirror: this.mirror,
-      // Masks are applied below: one rule for fields, texts, shadow trees and frames.
-      blockClass: "ec-none",
-      blockSelector: null,
+      mirror: this.seen as unknown as Mirror,
+      // Masks are applied below: one rule for fields, texts, shadow trees and frames. The
+      // library is told that all text is masked, which spares it a look at each node.
+      needsMask: true,
+      maskTextFn: (text) => text,
+      maskInputFn: undefined,
       maskTextClass: "ec-none",
       maskTextSelector: null,
-      maskTextFn: undefined,
-      maskInputFn: undefined,
-      needsMask: false,
+      blockClass: "ec-none",
+      blockSelector: null,
       skipChild: false,
       inlineStylesheet: true,
       slimDOMOptions: SLIM,
@@ -235,7 +235,7 @@ export class Page {
         ...(isShadow && { isShadow }),
       };
       if (sheet.media.length) style.attributes["media"] = sheet.media.mediaText;
-      this.mirror.add(ADOPTED, style); // an element without attributes, for whoever looks it up
+      this.seen.add(ADOPTED, style); // an element without attributes, for whoever looks it up
       node.childNodes.push(style);
     }
   }
@@ -259,6 +259,28 @@ export class Page {
       attributes["rr_height"] = `${height}px`;
       node.childNodes = [];
     }
+  }
+}
+
+/**
+ * What the library needs of its mirror, for one snapshot: it asks only of documents whether it has
+ * seen them, and every other node is new. Without its two maps of all nodes there is less to collect.
+ */
+class Seen {
+  readonly nodes: Node[] = [];
+  private readonly documents = new Map<Node, number>();
+
+  add(node: Node, { id }: { id: number }): void {
+    if (id > 0) this.nodes[id] = node;
+    if (node.nodeType === Node.DOCUMENT_NODE) this.documents.set(node, id);
+  }
+
+  hasNode(node: Node): boolean {
+    return node.nodeType === Node.DOCUMENT_NODE && this.documents.has(node);
+  }
+
+  getId(node: Node): number {
+    return this.documents.get(node) ?? -1;
   }
 }
 
