@@ -168,7 +168,8 @@ _Answer = tuple[str, _Pending]
 
 
 def _forget(answers: asyncio.Queue[_Answer | None]) -> None:
-    """Drops answers that nobody waits for; the reader, ending, then finds room in the queue."""
+    """Drops answers that nobody waits for: left alone, a refusal among them would be logged
+    as an error that nobody looked at."""
     while not answers.empty():
         _, answer = answers.get_nowait() or ("", None)
         if isinstance(answer, asyncio.Future):
