@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
 from gateway.errors import ForbiddenError, UnauthenticatedError
@@ -42,6 +43,30 @@ def identify(market: Market, text: str | None) -> Caller:
     if not keys.matches(key, digest) or stored is None or stored.revoke_time is not None:
         raise UnauthenticatedError("the API key is not known here")
     return Caller(stored.role, stored.subject)
+
+
+class Callers:
+    """Identifies callers, and remembers keys that worked while the market stands still.
+
+    A key is hashed once; after that, what is sent is compared with what was sent then, in
+    constant time as well.
+    """
+
+    def __init__(self) -> None:
+        self._market = Market()
+        self._known: dict[str, tuple[bytes, Caller]] = {}
+
+    def identify(self, market: Market, text: str | None) -> Caller:
+        """As the function `identify`."""
+        if market is not self._market:
+            self._market, self._known = market, {}
+        key_id = text.partition(".")[0] if text else ""
+        known = self._known.get(key_id)
+        if known and text and hmac.compare_digest(known[0], text.encode()):
+            return known[1]
+        caller = identify(market, text)
+        self._known[key_id] = (str(text).encode(), caller)
+        return caller
 
 
 def require(caller: Caller, role: Role) -> None:

@@ -39,6 +39,13 @@ class Bell:
             for topic in topics:
                 self._listeners[topic].discard(event)
 
+    def is_heard(self, topics: Iterable[Hashable]) -> bool:
+        """Whether anybody listens to one of the topics; may be asked from any thread.
+
+        Who begins to listen only now has yet to read the ledger, and misses nothing.
+        """
+        return any(self._listeners.get(topic) for topic in topics)
+
     def ring(self, topics: Iterable[Hashable]) -> None:
         """Sets the events of everyone who listens to one of the topics."""
         for topic in topics:

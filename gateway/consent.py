@@ -55,8 +55,9 @@ def decide(facts: Facts, person: Person) -> Refusal | None:
         return Refusal.BUYER_PAUSED
     if not facts.has_evidence:
         return Refusal.NO_EVIDENCE
-    if any(time <= facts.now for time in facts.expire_times):
+    if facts.expire_times and min(facts.expire_times) <= facts.now:
         return Refusal.SHARE_EXPIRED
-    if any(person.is_other_than(phone, email) for phone, email in facts.earlier_uses):
-        return Refusal.CDR_REUSED
+    for phone, email in facts.earlier_uses:
+        if person.is_other_than(phone, email):
+            return Refusal.CDR_REUSED
     return None

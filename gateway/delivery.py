@@ -46,7 +46,12 @@ class DeliveryKey(NamedTuple):
 
 def delivery_id(lead_id: bytes, buyer_id: str) -> str:
     """The id of a delivery, derived so that no repeat can mint a second one."""
-    return f"{lead_text(lead_id)}.{buyer_id}"
+    return delivery_name(lead_text(lead_id), buyer_id)
+
+
+def delivery_name(lead: str, buyer_id: str) -> str:
+    """The id of a delivery, for whoever has the lead's id as text."""
+    return f"{lead}.{buyer_id}"
 
 
 def parse_delivery_id(text: str) -> tuple[bytes, str] | None:

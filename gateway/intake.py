@@ -19,23 +19,9 @@ from gateway import lead
 from gateway.consent import Person
 from gateway.delivery import State
 from gateway.errors import InvalidRequestError
+from gateway.lead import RecipientEvidence
 from gateway.market import Market
-from leadgate.v1.lead_pb2 import Recipient
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
-
-
-class RecipientEvidence(NamedTuple):
-    """One recipient of a submission, as the decision needs it.
-
-    Attributes:
-        buyer_id: the buyer.
-        uses: 16 bytes for each CDR and each share token it is given.
-        expire_times: when its shares expire, in microseconds, where they say so.
-    """
-
-    buyer_id: str
-    uses: tuple[bytes, ...]
-    expire_times: tuple[int, ...]
 
 
 class Submission(NamedTuple):
@@ -102,7 +88,9 @@ class Intake:
     def checked(self, generator_id: str, request: SubmitLeadRequest) -> Submission:
         """Checks one submission, or raises `InvalidRequestError` with every violation."""
         fingerprint = _fingerprint(request)
-        violations = lead.check(request, generator_id, self._ledger.market, self._phone_region)
+        violations, recipients = lead.check(
+            request, generator_id, self._ledger.market, self._phone_region
+        )
         if violations:
             raise InvalidRequestError(violations)
         contact = request.lead.contact
@@ -112,7 +100,7 @@ class Intake:
             request_id=request.request_id,
             fingerprint=fingerprint,
             person=Person(self._mark(contact.phone), self._mark(contact.email.lower())),
-            recipients=tuple(map(_evidence, request.recipients)),
+            recipients=recipients,
             encoded=request.SerializeToString(),
             validate_only=request.validate_only,
         )
@@ -133,22 +121,11 @@ def _fingerprint(request: SubmitLeadRequest) -> bytes:
     Of normalised data it would change with the phone library, and a retry would become a
     conflict.
     """
-    content = SubmitLeadRequest()
-    content.CopyFrom(request)
-    content.ClearField("request_id")
-    content.ClearField("validate_only")
-    content.DiscardUnknownFields()
-    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
-
-
-def _evidence(recipient: Recipient) -> RecipientEvidence:
-    uses: list[bytes] = []
-    expire_times: list[int] = []
-    for share in recipient.shares:
-        token = share.share_url.rpartition("/")[2]
-        uses.append(hashlib.sha256(b"cdr " + share.cdr_id.encode()).digest()[:16])
-        uses.append(hashlib.sha256(b"share " + token.encode()).digest()[:16])
-        if share.HasField("share_expire_time"):
-            time = share.share_expire_time
-            expire_times.append(time.seconds * 1_000_000 + time.nanos // 1000)
-    return RecipientEvidence(recipient.buyer_id, tuple(uses), tuple(expire_times))
+    request_id, validate_only = request.request_id, request.validate_only
+    request.ClearField("request_id")
+    request.ClearField("validate_only")
+    # Not stored either: nobody could say which buyer a field that we do not know is for.
+    request.DiscardUnknownFields()
+    digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
+    request.request_id, request.validate_only = request_id, validate_only
+    return digest

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.delivery import State, delivery_id, lead_text, parse_delivery_id
+from gateway.delivery import State, delivery_id, delivery_name, lead_text, parse_delivery_id
 from gateway.errors import InvalidRequestError, Violation
 from gateway.intake import Accepted
 from gateway.settlement import Outcome, Receipt, Report
@@ -30,13 +30,13 @@ def timestamp(microseconds: int) -> Timestamp:
 
 def accepted(answer: Accepted) -> lead_service_pb2.SubmitLeadResponse:
     """The answer to a submission."""
-    lead_id = answer.lead_id
+    lead = lead_text(answer.lead_id) if answer.lead_id else ""
     return lead_service_pb2.SubmitLeadResponse(
-        lead_id=lead_text(lead_id) if lead_id else "",
+        lead_id=lead,
         deliveries=[
             lead_service_pb2.DeliveryDecision(
                 buyer_id=decision.buyer_id,
-                delivery_id=delivery_id(lead_id, decision.buyer_id) if lead_id else "",
+                delivery_id=delivery_name(lead, decision.buyer_id) if lead else "",
                 state=int(decision.state),  # type: ignore[arg-type]
                 reason=decision.reason,
             )

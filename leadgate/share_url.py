@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from urllib.parse import quote
 
@@ -118,20 +119,30 @@ def trusted(url: str, hosts: Mapping[str, EvidenceHost]) -> ShareUrl:
 
     `hosts` is keyed by `EvidenceHost.authority`.
     """
+    host, scheme, authority, prefix, token = _judged(url, hosts)
+    return ShareUrl(host, f"{scheme}://{authority}{prefix}", token)
+
+
+def trusted_token(url: str, hosts: Mapping[str, EvidenceHost]) -> str:
+    """The token of a share URL that `trusted` would take; for whoever needs no more."""
+    return _judged(url, hosts)[4]
+
+
+def _judged(url: str, hosts: Mapping[str, EvidenceHost]) -> tuple[EvidenceHost, str, str, str, str]:
+    """Host, scheme, authority, prefix and token of a trusted share URL."""
     match = _SHARE.fullmatch(url)
     if match is None:
         raise ShareUrlError("must be an absolute URL ending in /v1/shares/<token>")
-    scheme = match["scheme"]
-    authority = normal_authority(match["authority"], scheme)
+    scheme, authority, prefix, token = match.groups()
+    authority = normal_authority(authority, scheme)
     host = hosts.get(authority)
     if host is None:
         raise UnknownHostError("its host is not an evidence host of the market")
     if scheme == "http" and not host.insecure:
         raise ShareUrlError("must use https")
-    prefix = match["prefix"]
     if "/." in prefix:
         raise ShareUrlError("must not have a path with dot segments")
-    return ShareUrl(host, f"{scheme}://{authority}{prefix}", match["token"])
+    return host, scheme, authority, prefix, token
 
 
 def by_authority(hosts: Iterable[EvidenceHost]) -> dict[str, EvidenceHost]:
@@ -139,6 +150,7 @@ def by_authority(hosts: Iterable[EvidenceHost]) -> dict[str, EvidenceHost]:
     return {host.authority: host for host in hosts}
 
 
+@lru_cache(maxsize=1024)
 def normal_authority(authority: str, scheme: str) -> str:
     """Lower case, without the scheme's default port. Raises `ShareUrlError`."""
     match = _AUTHORITY.fullmatch(authority)

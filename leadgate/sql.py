@@ -212,17 +212,17 @@ class PreparedRows:
     def __init__(self, statement: ClauseElement) -> None:
         prepared = Prepared(statement)
         self.names = prepared.names
-        self._row = f"({', '.join('?' * len(self.names))})"
-        self._head, self._tail = prepared.sql.split(self._row)
+        row = f"({', '.join('?' * len(self.names))})"
+        head, tail = prepared.sql.split(row)
+        self._sql = {size: head + ", ".join([row] * size) + tail for size in _CHUNKS}
 
     def run(self, cursor: Any, rows: Sequence[Sequence[Any]]) -> None:
         """Inserts the rows, whose values stand in the order of `names`."""
         start = 0
         for size in _CHUNKS:
             while len(rows) - start >= size:
-                sql = self._head + ", ".join([self._row] * size) + self._tail
                 values = list(chain.from_iterable(rows[start : start + size]))
-                cursor.execute(sql, values)
+                cursor.execute(self._sql[size], values)
                 start += size
 
 
@@ -232,7 +232,8 @@ class PreparedIn:
     def __init__(self, statement: ClauseElement) -> None:
         compiled: Any = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
         *self._fixed, expanding = compiled.positiontup
-        self._head, self._tail = str(compiled).split(f"(__[POSTCOMPILE_{expanding}])")
+        head, tail = str(compiled).split(f"(__[POSTCOMPILE_{expanding}])")
+        self._sql = {size: f"{head}({', '.join('?' * size)}){tail}" for size in _CHUNKS}
 
     def all(self, cursor: Any, values: Sequence[Any], **fixed: Any) -> list[Any]:
         """Every row; `fixed` are the parameters in front of the list."""
@@ -243,6 +244,5 @@ class PreparedIn:
             size = min(size for size in _CHUNKS if size >= len(part))
             # A value twice in the list is found once; few sizes are few statements to parse.
             part += part[-1:] * (size - len(part))
-            sql = f"{self._head}({', '.join('?' * size)}){self._tail}"
-            rows += cursor.execute(sql, first + part).fetchall()
+            rows += cursor.execute(self._sql[size], first + part).fetchall()
         return rows

@@ -209,7 +209,7 @@ class SqlLedger:
             self._market = market
             self._connection.rollback()
             raise
-        if transaction.rings:
+        if self.bell.is_heard(transaction.rings):
             self._loop.call_soon_threadsafe(self.bell.ring, transaction.rings)
         return results
 

@@ -15,10 +15,9 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Iterator,
     Mapping,
 )
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +27,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.access import Caller, identify, require
+from gateway.access import Caller, Callers, require
 from gateway.errors import (
     GatewayError,
     InvalidRequestError,
@@ -58,16 +57,14 @@ class Room:
     limit: int
     taken: int = field(default=0, init=False)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Takes a place for a call, or raises `OverloadedError`."""
         if self.taken >= self.limit:
             raise OverloadedError(f"{self.limit} {self.name} calls are running; try again later")
         self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
+
+    def __exit__(self, *_: object) -> None:
+        self.taken -= 1
 
 
 class Edge:
@@ -80,6 +77,7 @@ class Edge:
         self.calls = 0
         """How many calls have begun."""
         self._market = market
+        self._callers = Callers()
         self._rooms = rooms
         self._stop = stop
 
@@ -117,7 +115,7 @@ class Edge:
         async def call(request: bytes, context: Context) -> Any:
             try:
                 caller = self._begin(context, role)
-                with room.place():
+                with room:
                     return await handle(caller, _message(kind, request))
             except GatewayError as refusal:
                 await abort(context, refusal)
@@ -142,7 +140,7 @@ class Edge:
                 check = self._recheck(context, role)
                 streams = method.client_streaming
                 request = _messages(kind, sent, check) if streams else _message(kind, sent)
-                with room.place():
+                with room:
                     async with aclosing(handle(caller, request)) as responses:
                         async for response in responses:
                             check()
@@ -174,11 +172,12 @@ class Edge:
         return self._caller(context, role)
 
     def _caller(self, context: Context, role: Role) -> Caller:
-        sent = next(
-            (value for key, value in context.invocation_metadata() or () if key == "x-api-key"),
-            None,
-        )
-        caller = identify(self._market(), sent if isinstance(sent, str) else None)
+        sent: object = None
+        for name, value in context.invocation_metadata() or ():
+            if name == "x-api-key":
+                sent = value
+                break
+        caller = self._callers.identify(self._market(), sent if isinstance(sent, str) else None)
         require(caller, role)
         return caller
 

@@ -15,7 +15,8 @@ from gateway.bell import Bell
 from gateway.consent import Person
 from gateway.delivery import delivery_id
 from gateway.errors import InvalidRequestError, NotFoundError
-from gateway.intake import RecipientEvidence, Submission
+from gateway.intake import Submission
+from gateway.lead import RecipientEvidence
 from gateway.ledger.admin import MarketAdmin
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.resend import SqlResend

@@ -191,7 +191,7 @@ async def test_a_stream_of_a_revoked_key_gets_nothing_more() -> None:
 def test_a_room_without_a_place_refuses() -> None:
     """With the limit in the message, and a delay."""
     room = Room("report", 1)
-    with room.place(), pytest.raises(OverloadedError, match="1 report") as refused, room.place():
+    with room, pytest.raises(OverloadedError, match="1 report") as refused, room:
         pass
     assert refused.value.retry_delay
     assert room.taken == 0

@@ -8,6 +8,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.errors import Violation
 from gateway.lead import MAX_SUBMISSION_BYTES, check
 from leadgate.v1.lead_pb2 import Cdr, Disclosure, Lead, PostalAddress, Share
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
@@ -24,9 +25,14 @@ from tests.builders import (
 MARKET = a_market()
 
 
+def violations(request: SubmitLeadRequest) -> list[Violation]:
+    """Everything that is wrong."""
+    return check(request, "forms", MARKET, "US").violations
+
+
 def fields(request: SubmitLeadRequest) -> list[str]:
     """The paths of everything that is wrong."""
-    return [violation.field for violation in check(request, "forms", MARKET, "US")]
+    return [violation.field for violation in violations(request)]
 
 
 MANY_BUYERS = a_market(*(a_buyer(f"buyer-{number}") for number in range(21)))
@@ -156,15 +162,15 @@ SPOILED = {
 def test_what_breaks_a_rule_is_named(request_: SubmitLeadRequest, field: str) -> None:
     """Each rule, broken alone."""
     market = MANY_BUYERS if len(request_.recipients) > 2 else MARKET
-    assert [v.field for v in check(request_, "forms", market, "US")] == [field]
+    assert [v.field for v in check(request_, "forms", market, "US").violations] == [field]
 
 
 def test_a_buyer_that_does_not_accept_the_caller_does_not_exist_for_it() -> None:
     """The answer is the one for an unknown buyer, word for word."""
-    unknown = check(a_submission(recipients=[a_recipient("nobody")]), "forms", MARKET, "US")
+    unknown = violations(a_submission(recipients=[a_recipient("nobody")]))
     market = a_market(a_buyer(accepts=("others",)))
-    assert check(a_submission(), "forms", market, "US") == unknown
-    assert check(a_submission(), "others", market, "US") == []
+    assert check(a_submission(), "forms", market, "US").violations == unknown
+    assert check(a_submission(), "others", market, "US").violations == []
 
 
 def test_messages_never_quote_a_value() -> None:
@@ -173,7 +179,7 @@ def test_messages_never_quote_a_value() -> None:
         lead=Lead(contact=a_contact(phone="secret-phone", email="secret-email")),
         recipients=[a_recipient(shares=[Share(cdr_id="cdr-1", share_url="https://secret-token")])],
     )
-    said = " ".join(f"{v.field} {v.problem}" for v in check(request, "forms", MARKET, "US"))
+    said = " ".join(f"{v.field} {v.problem}" for v in violations(request))
     assert said
     assert "secret" not in said
 
@@ -212,7 +218,7 @@ def test_phones_are_read_as_the_established_library_reads_them(region: str) -> N
         written = phonenumbers.format_number(example, form)
         for text in (written, written[:-1], written + "1", "00" + written):
             request = a_submission(lead=Lead(contact=a_contact(phone=text)))
-            ours = not check(request, "forms", MARKET, region)
+            ours = not check(request, "forms", MARKET, region).violations
             try:
                 parsed = phonenumbers.parse(text, region)
                 theirs = phonenumbers.is_valid_number(parsed)
@@ -273,7 +279,7 @@ def test_the_two_email_libraries_agree_at_the_edges(email: str) -> None:
 def agrees(email: str) -> None:
     """Asserts that an email is accepted, and normalised, as the established library does."""
     request = a_submission(lead=Lead(contact=a_contact(email=email)))
-    ours = not check(request, "forms", MARKET, "US")
+    ours = not violations(request)
     try:
         theirs = validate_email(email, check_deliverability=False).normalized
     except EmailNotValidError:

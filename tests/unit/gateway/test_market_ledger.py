@@ -18,7 +18,8 @@ from gateway.errors import (
     PreconditionError,
     UnauthenticatedError,
 )
-from gateway.intake import RecipientEvidence, Submission
+from gateway.intake import Submission
+from gateway.lead import RecipientEvidence
 from gateway.ledger.admin import MarketAdmin
 from gateway.ledger.ledger import SqlLedger
 from gateway.market import Generator, Role, Transport
