@@ -99,8 +99,9 @@ def _page(service: Service) -> str:
     """A page of about 5,000 nodes: rows of text, links and fields, styled."""
     row = (
         '<div class="row" data-n="{n}"><h3>Offer {n}</h3><p class="text">Save up to <b>{n} %</b>'
-        ' with <a href="/offers/{n}">this offer</a>.</p><label>Value <input name="f{n}" value="{n}">'
-        '</label><label><input type="checkbox" checked> Yes</label></div>'
+        ' with <a href="/offers/{n}">this offer</a>.</p><label>Value '
+        '<input name="f{n}" value="{n}"></label>'
+        '<label><input type="checkbox" checked> Yes</label></div>'
     )
     rows = "".join(row.format(n=n) for n in range(NODES // 17))
     rules = "".join(f".row:nth-child({n}) .text{{color:rgb({n % 255},0,0)}}" for n in range(200))

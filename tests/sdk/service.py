@@ -159,6 +159,11 @@ def stalls(until: asyncio.Event) -> Trouble:
     return stall
 
 
+async def answers_other_json(_: web.Request) -> web.Response:
+    """Trouble: JSON with status 403 that is not of the service, as a proxy sends it."""
+    return web.json_response({"error": "blocked"}, status=403, headers=CORS)
+
+
 async def is_a_sign_in_page(_: web.Request) -> web.Response:
     """Trouble: somebody else's page with status 200, as hotels send it."""
     return web.Response(text="<h1>Welcome</h1>", content_type="text/html", headers=CORS)

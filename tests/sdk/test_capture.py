@@ -11,6 +11,7 @@ from tests.sdk.calls import capture, failure, waiting
 from tests.sdk.conftest import Site
 from tests.sdk.service import (
     Service,
+    answers_other_json,
     cuts,
     is_a_sign_in_page,
     refuses,
@@ -161,11 +162,12 @@ async def test_a_broken_connection_is_a_network_error_and_kept(
 async def test_a_page_of_somebody_else_is_no_success(
     tab: Page, site: Site, service: Service
 ) -> None:
-    """Status 200 without the envelope, as a hotel's sign-in page, is a network error."""
+    """Nor a refusal for good: without the envelope it is a network error, and kept."""
     await tab.goto(site.page(""))
-    service.trouble = [is_a_sign_in_page]
-    error = await failure(tab)
-    assert (error["code"], error["retrying"]) == ("NETWORK", True)
+    for trouble in (is_a_sign_in_page, answers_other_json):
+        service.trouble = [trouble]
+        error = await failure(tab)
+        assert (error["code"], error["retrying"]) == ("NETWORK", True)
 
 
 async def test_the_caller_waits_no_longer_than_it_said(

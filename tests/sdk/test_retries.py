@@ -106,6 +106,7 @@ async def test_the_oldest_is_tried_first_and_a_dead_service_ends_the_round(
     await service.wait_for(4)
     assert service.last.envelope["custom"] == {"n": 0}
     await tab.wait_for_function("navigator.locks.query().then(({held}) => held.length === 0)")
+    assert len(service.uploads) == 4
     await tab.reload()
     await service.wait_for(6)
     assert [upload.envelope["custom"]["n"] for upload in service.uploads[4:]] == [1, 2]

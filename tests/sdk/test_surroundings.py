@@ -151,9 +151,14 @@ async def test_session_storage_that_is_refused_gives_a_session_of_the_page(
     assert first == second
 
 
-async def test_big_pages_are_uploaded_too(tab: Page, site: Site, service: Service) -> None:
-    """Beyond what browsers accept for requests that outlive a page."""
-    await tab.goto(site.page("<div id=d></div>"))
+async def test_an_upload_outlives_its_page_as_far_as_browsers_allow(
+    tab: Page, site: Site, service: Service
+) -> None:
+    """Small ones go with `keepalive`; big ones, which browsers refuse then, go without."""
+    spy = """<script>window.kept = []; const send = window.fetch;
+      window.fetch = (url, how) => { kept.push(how.keepalive); return send(url, how); };</script>"""
+    await tab.goto(site.page("<div id=d></div>", head=spy))
+    await capture(tab)
     await tab.evaluate(
         """() => { const bytes = new Uint8Array(60000); let text = "";
         for (let i = 0; i < 5; i++) text += Array.from(crypto.getRandomValues(bytes)).join("");
@@ -161,6 +166,7 @@ async def test_big_pages_are_uploaded_too(tab: Page, site: Site, service: Servic
     )
     await capture(tab)
     assert len(service.last.body) > 65_536
+    assert await tab.evaluate("kept") == [True, False]
 
 
 async def test_a_page_that_has_rewritten_the_dom_is_read_all_the_same(
