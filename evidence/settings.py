@@ -69,7 +69,19 @@ class EvidenceSettings(Settings):
     captures_per_client: int = Field(6000, ge=1)
     """Uploads a minute with one client id, half of them at once at most."""
 
-    @field_validator("trusted_proxies")
+    webhook_loopback: bool = False
+    """Lets webhooks go to this machine, and there over http: for development only. Else
+    they go over https to public addresses, whatever their names lead to."""
+
+    chromium: str = "auto"
+    """The browser that draws images and reports: a path, `auto` for the one the system has,
+    or `off`. Without one the service runs, and images are `unavailable`."""
+
+    asset_networks: str = ""
+    """Private networks that pictures, style sheets and fonts of captured pages may be fetched
+    from, `10.20.0.0/16`. Default: none, public addresses only."""
+
+    @field_validator("trusted_proxies", "asset_networks")
     @classmethod
     def _are_networks(cls, value: str) -> str:
         try:

@@ -33,7 +33,7 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
-from leadgate.share_url import EvidenceHost
+from leadgate.share_url import EvidenceHost, Network
 
 BODY_LIMIT_BYTES = 1 << 20
 _KEEPALIVE_SECONDS = 30
@@ -94,8 +94,49 @@ class Answer:
     body: bytes
 
 
+class Anywhere:
+    """Stands for a list of every host there is, each held to the same rule.
+
+    For URLs that callers give, such as webhooks: any public address over https; with
+    `networks` those private ones too, with `insecure` plain http too.
+    """
+
+    def __init__(self, networks: Iterable[Network] = (), *, insecure: bool = False) -> None:
+        self._networks = tuple(networks)
+        self._insecure = insecure
+
+    def get(self, endpoint: tuple[str, int]) -> EvidenceHost | None:
+        """The entry of a host and port."""
+        return EvidenceHost(endpoint[0], self._networks, self._insecure)
+
+    def refuses(self, endpoint: tuple[str, int], entry: EvidenceHost) -> bool:
+        """Whether the host is an address, in any spelling, that its entry does not allow."""
+        return _refuses_address(endpoint[0], entry)
+
+
+class _Listed:
+    """A list of hosts by (host, port)."""
+
+    def __init__(self, hosts: Iterable[EvidenceHost]) -> None:
+        self._entries = dict(_endpoints(hosts))
+        self._refused = {
+            endpoint
+            for endpoint, entry in self._entries.items()
+            if _refuses_address(endpoint[0], entry)
+        }
+
+    def get(self, endpoint: tuple[str, int]) -> EvidenceHost | None:
+        return self._entries.get(endpoint)
+
+    def refuses(self, endpoint: tuple[str, int], _: EvidenceHost) -> bool:
+        return endpoint in self._refused
+
+
+_Entries = Anywhere | _Listed
+
+
 class Outbound:
-    """A client for a fixed list of hosts; an async context manager.
+    """A client for a fixed list of hosts, or `Anywhere`; an async context manager.
 
     `connections` bounds how many calls are on the wire at once; further ones wait, and
     their waiting counts against their deadline. `resolver` is for tests.
@@ -103,19 +144,13 @@ class Outbound:
 
     def __init__(
         self,
-        hosts: Iterable[EvidenceHost],
+        hosts: Iterable[EvidenceHost] | Anywhere,
         *,
         connections: int = 64,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
         resolver: AbstractResolver | None = None,
     ) -> None:
-        self._entries = dict(_endpoints(hosts))
-        # aiohttp asks no resolver about an address that stands in the URL itself.
-        self._refused = {
-            endpoint
-            for endpoint, entry in self._entries.items()
-            if _is_address(endpoint[0]) and not entry.allows(ip_address(endpoint[0]))
-        }
+        self._entries: _Entries = hosts if isinstance(hosts, Anywhere) else _Listed(hosts)
         self._connections = connections
         self._body_limit_bytes = body_limit_bytes
         self._resolver = resolver
@@ -160,7 +195,7 @@ class Outbound:
         entry = self._entries.get(endpoint)
         if entry is None or not _scheme_allowed(entry, target.scheme) or target.userinfo:
             raise HostRefused
-        if endpoint in self._refused:
+        if self._entries.refuses(endpoint, entry):
             raise AddressRefused
         return target
 
@@ -216,9 +251,7 @@ class CheckingResolver(AbstractResolver):
     What it returns is what the connection goes to: nobody resolves the name again.
     """
 
-    def __init__(
-        self, entries: Mapping[tuple[str, int], EvidenceHost], inner: AbstractResolver | None = None
-    ) -> None:
+    def __init__(self, entries: _Entries, inner: AbstractResolver | None = None) -> None:
         self._entries = entries
         self._inner = inner or aiohttp.ThreadedResolver()
 
@@ -263,12 +296,17 @@ def _scheme_allowed(entry: EvidenceHost, scheme: str) -> bool:
     return scheme == "https" or (scheme == "http" and entry.insecure)
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
+def _refuses_address(host: str, entry: EvidenceHost) -> bool:
+    """Judges a host that no resolver is asked about: aiohttp takes it for an address.
+
+    It does so for `127.1` and `2130706433` too, which the system reads as 127.0.0.1.
+    """
+    if not (":" in host or host.replace(".", "").isdigit()):
         return False
-    return True
+    try:
+        return not entry.allows(ip_address(host))
+    except ValueError:
+        return True
 
 
 @contextmanager

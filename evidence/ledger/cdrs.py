@@ -15,7 +15,7 @@ from evidence.commands import AddCdr, Added, Cdr, InvalidateCdr
 from evidence.custody import Event
 from evidence.errors import Conflict, NotFound
 from evidence.ids import mint_id
-from evidence.ledger import custody
+from evidence.ledger import custody, webhooks
 from evidence.ledger.find import the_domain, the_org
 from evidence.ledger.tables import (
     cdrs,
@@ -210,9 +210,11 @@ def _add_cdr(tx: Transaction, add: AddCdr) -> Added:
         domain.domain_id,
         domain.name,
     )
-    _, added = add_cdr(
+    number, added = add_cdr(
         tx, place, add.cdr, token_digest=add.token_digest, expires_in_ms=add.expires_in_ms
     )
+    # There is nothing to draw: it is as complete as it gets.
+    webhooks.completed(tx, number)
     return added
 
 

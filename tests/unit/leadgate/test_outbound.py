@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from leadgate.outbound import (
     AddressRefused,
+    Anywhere,
     BodyTooLarge,
     DeadlineExceeded,
     HostRefused,
@@ -121,6 +123,28 @@ async def test_an_address_in_the_url_itself_is_checked(literal: str) -> None:
     outbound = Outbound([EvidenceHost.parse(f"{literal}:80;insecure=true")])
     with pytest.raises(AddressRefused):
         await call(outbound, f"http://{literal}/")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "[::1]", "10.1.2.3", "127.1", "2130706433", "0", "169.254.169.254",
+     "[::ffff:7f00:1]", "private.example.com"],
+)  # fmt: skip
+async def test_anywhere_is_anywhere_in_public(host: str) -> None:
+    """No spelling of a private address and no name that leads to one is reached."""
+    outbound = Outbound(Anywhere(), resolver=Names(["192.168.1.1"]))
+    with pytest.raises(AddressRefused):
+        await call(outbound, f"https://{host}/")
+    with pytest.raises(HostRefused):
+        await call(outbound, f"http://{host}/")
+
+
+async def test_anywhere_with_loopback_reaches_this_machine_alone(server: FakeEvidence) -> None:
+    """The switch of development opens no other private network."""
+    outbound = Outbound(Anywhere([ip_network("127.0.0.0/8")], insecure=True))
+    assert await call(outbound, f"http://127.0.0.1:{port_of(server)}/v1/cdrs/x") == 404
+    with pytest.raises(AddressRefused):
+        await call(outbound, "http://10.0.0.1/")
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked(server: FakeEvidence) -> None:
