@@ -11,6 +11,7 @@ import { sessionId, uuid } from "./session";
 declare const SDK_VERSION: string;
 export const VERSION = SDK_VERSION;
 
+const LABEL_MOST = 1_000;
 const PLAIN_MOST_BYTES = 20 * 1024 * 1024;
 const SENT_MOST_BYTES = 5 * 1024 * 1024;
 
@@ -76,11 +77,13 @@ export function envelope(cid: string, wanted: Wanted): Envelope {
 
 function highlight(page: Page, target: string | null, control: ReturnType<typeof used>): Highlight | null {
   const event = { isTrusted: control?.isTrusted ?? null, eventType: control?.eventType ?? null };
-  const named = target === null ? undefined : page.labels.get(target);
-  if (named !== undefined) return { nodeId: named, label: target, source: "label", ...event };
-  if (target !== null) warn("highlightTarget: no element has this label; looking for the control instead");
+  if (target !== null) {
+    const nodeId = page.labels.get(target);
+    if (nodeId !== undefined) return { nodeId, label: target.slice(0, LABEL_MOST), source: "label", ...event };
+    warn("highlightTarget: no element has this label; looking for the control instead");
+  }
   if (!control?.element) return null;
-  const label = control.element.getAttribute("data-expressconsent-highlight-label");
+  const label = control.element.getAttribute("data-expressconsent-highlight-label")?.slice(0, LABEL_MOST) ?? null;
   return { nodeId: page.idOf(control.element), label, source: control.source, ...event };
 }
 
@@ -119,12 +122,18 @@ function viewport(): Record<string, number> {
 
 /** The bytes that every attempt sends, and how they are encoded. Throws TOO_LARGE. */
 export async function encoded(capture: Envelope): Promise<{ body: ArrayBuffer; encoding: "gzip" | "identity" }> {
-  const plain = new TextEncoder().encode(JSON.stringify(capture));
+  const plain = new TextEncoder().encode(wellFormed(JSON.stringify(capture)));
   if (plain.length > PLAIN_MOST_BYTES) throw tooLarge(PLAIN_MOST_BYTES);
   const zips = typeof CompressionStream === "function";
   const body = zips ? await gzipped(plain) : plain.buffer;
   if (body.byteLength > SENT_MOST_BYTES) throw tooLarge(SENT_MOST_BYTES);
   return { body, encoding: zips ? "gzip" : "identity" };
+}
+
+/** JSON without halves of surrogate pairs, which pages hold and strict readers refuse. */
+function wellFormed(json: string): string {
+  if (!json.includes("\\ud")) return json;
+  return json.replace(/\\\\|\\ud[89a-f][0-9a-f]{2}/g, (found) => (found === "\\\\" ? found : "\\ufffd"));
 }
 
 /** In one write: streaming a Blob through takes the main thread longer. */

@@ -22,12 +22,13 @@ export interface Control {
   checked: boolean | null;
   defaultChecked: boolean | null;
   indeterminate: boolean | null;
-  touched: boolean | null;
+  touched: boolean;
   masked: boolean;
 }
 
 const NODES_MOST = 200_000;
 const DEPTH_MOST = 300;
+const CONTROLS_MOST = 10_000;
 const DOCUMENT = 0;
 const ELEMENT = 2;
 const TEXT = 3;
@@ -161,8 +162,12 @@ export class Page {
     const label = attributes[LABEL];
     if (typeof label === "string" && !this.labels.has(label)) this.labels.set(label, node.id);
     if ("data-ec-consent-checkbox" in attributes && !this.isCheckable(node)) {
-      this.controls.push(customControl(node.id, this.elementOf(node), masked));
+      this.control(customControl(node.id, this.elementOf(node), masked));
     }
+  }
+
+  private control(found: Control): void {
+    if (this.controls.length < CONTROLS_MOST) this.controls.push(found);
   }
 
   private isCheckable(node: ElementNode): boolean {
@@ -178,7 +183,7 @@ export class Page {
         // The library keeps the HTML's `checked` on a box that was un-ticked.
         delete attributes["checked"];
         if (element.checked && !masked) attributes["checked"] = true;
-        this.controls.push(nativeControl(node.id, element, masked));
+        this.control(nativeControl(node.id, element, masked));
         return;
       case "hidden":
         delete attributes["value"];
@@ -331,7 +336,7 @@ function customControl(nodeId: number, element: Element, masked: boolean): Contr
   return { nodeId, type: "custom", ...(masked ? UNKNOWN : state), masked };
 }
 
-const UNKNOWN = { checked: null, defaultChecked: null, indeterminate: null, touched: null };
+const UNKNOWN = { checked: null, defaultChecked: null, indeterminate: null, touched: false };
 
 function contentOf(frame: HTMLIFrameElement): Document | null {
   try {

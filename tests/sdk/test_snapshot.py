@@ -271,7 +271,7 @@ async def test_what_is_marked_to_be_masked_never_leaves_the_page(
     assert "width:10px" in element(sent.envelope, "styled")["attributes"]["style"]
     assert sent.envelope["disclosures"][0]["language"] == "We call ** *** *** **** soon."
     (control,) = sent.envelope["controls"]
-    assert (control["masked"], control["checked"], control["touched"]) == (True, None, None)
+    assert (control["masked"], control["checked"], control["touched"]) == (True, None, False)
 
 
 async def test_a_page_beyond_the_limits_is_too_large(
