@@ -228,7 +228,7 @@ def _check_custom(found: list[Violation], path: str, text: str) -> None:
         found.append(Violation(path, f"must have at most {MAX_CUSTOM_BYTES} bytes"))
         return
     try:
-        fits = isinstance(json.loads(text), dict)
+        fits = isinstance(_json.decode(text), dict)
     except (ValueError, RecursionError):
         fits = False
     if not fits:

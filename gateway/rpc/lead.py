@@ -168,8 +168,7 @@ _Answer = tuple[str, _Pending]
 
 
 def _forget(answers: asyncio.Queue[_Answer | None]) -> None:
-    """Drops answers that nobody waits for: left alone, a refusal among them would be logged
-    as an error that nobody looked at."""
+    """Drops answers that nobody waits for: each refusal among them would be logged."""
     while not answers.empty():
         _, answer = answers.get_nowait() or ("", None)
         if isinstance(answer, asyncio.Future):
