@@ -1,7 +1,7 @@
 # One image for every part: the command says which. Versions are those of the tests.
 FROM python:3.11-slim AS build
 WORKDIR /source
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY leadgate leadgate
 COPY gateway gateway
 COPY consumers consumers
