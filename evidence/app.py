@@ -16,22 +16,32 @@ from evidence.clock import Clock, unix_ms
 from evidence.commands import Ledger, ListKeys
 from evidence.downloads import Downloads
 from evidence.export import Exports
-from evidence.http import capture, custody, legacy
+from evidence.http import capture, custody, downloads, legacy, pages, webhooks
 from evidence.http.api import application
 from evidence.http.capture import Captures, Limits
 from evidence.http.custody import CustodyApi
+from evidence.http.downloads import DownloadsApi, Shelf
 from evidence.http.legacy import Legacy
-from evidence.jobs import ReleaseJobs
+from evidence.http.pages import Pages
+from evidence.http.webhooks import Webhooks
+from evidence.jobs import RENDER, WEBHOOK, ReleaseJobs, Runner, running
 from evidence.ledger import ledger as sql_ledger
+from evidence.ledger.ledger import SqlLedger
 from evidence.peers import Peers, networks
 from evidence.rates import Rate, Room
+from evidence.renderer import ChromiumRenderer, chromium_at
+from evidence.renders import PLAN as RENDER_PLAN
+from evidence.renders import Renders, ResumeRenders
 from evidence.server import bind, bound, serve
 from evidence.settings import EvidenceSettings
 from evidence.signing import Vault
+from evidence.webhooks import PLAN as WEBHOOK_PLAN
+from evidence.webhooks import Sender, outbound
 from leadgate.settings import load, shown
 
 log = structlog.get_logger("evidence")
 
+_SIGN_INS = 20  # attempts a minute from one address
 _ROOM_BYTES = 128 * 1024 * 1024
 
 
@@ -47,15 +57,51 @@ async def service(
         await ledger.write(ReleaseJobs())
         callers = Callers(settings.operator, await ledger.read(ListKeys()))
         blobs = blobs_at(settings.blob_store)
+        peers = Peers(networks(settings.trusted_proxies))
         captures = _captures(settings, ledger, blobs, vault, clock, public_url)
         custody_api = CustodyApi(ledger, callers, vault, Exports(ledger, blobs, vault), clock)
-        downloads = Downloads(vault.derived("links"), public_url, clock)
+        links = Downloads(vault.derived("links"), public_url, clock)
+        shelf = Shelf(ledger, blobs)
+        renders = await _renders(settings, ledger, blobs, stack)
+        rendering = Runner(
+            ledger, RENDER, renders.do, RENDER_PLAN, clock=clock, failed=renders.failed
+        )
+        await stack.enter_async_context(running(rendering))
+        loopback = settings.webhook_loopback
+        sender = Sender(
+            ledger,
+            await stack.enter_async_context(outbound(loopback=loopback)),
+            links,
+            clock,
+        )
+        hooks = Runner(
+            ledger, WEBHOOK, sender.send, WEBHOOK_PLAN, clock=clock, failed=sender.failed
+        )
+        await stack.enter_async_context(running(hooks))
         rooms = [
-            partial(legacy.add_routes, legacy=Legacy(ledger, callers, public_url, downloads)),
+            partial(legacy.add_routes, legacy=Legacy(ledger, callers, public_url, links)),
             partial(capture.add_routes, captures=captures),
             partial(custody.add_routes, api=custody_api),
+            partial(downloads.add_routes, api=DownloadsApi(callers, shelf, links, clock)),
+            partial(
+                pages.add_routes,
+                pages=Pages(ledger, callers, shelf, public_url, peers, Rate(_SIGN_INS, clock)),
+            ),
+            partial(webhooks.add_routes, webhooks=Webhooks(ledger, callers, loopback=loopback)),
         ]
         yield application(ledger, callers, public_url, rooms)
+
+
+async def _renders(
+    settings: EvidenceSettings, ledger: SqlLedger, blobs: Blobs, stack: AsyncExitStack
+) -> Renders:
+    chromium = chromium_at(settings.chromium)
+    if chromium is None:
+        log.warning("no Chromium: captures are kept, their images are unavailable")
+        return Renders(ledger, blobs, None)
+    renderer = ChromiumRenderer(chromium, networks(settings.asset_networks))
+    await ledger.write(ResumeRenders())
+    return Renders(ledger, blobs, await stack.enter_async_context(renderer))
 
 
 def _captures(

@@ -2,7 +2,8 @@
 
 A link is a credential: never log it. The signature covers the path, the org and the
 end, so none of it can be taken to another artifact, another org or a later day. It may be
-used until it ends; every use is a custody entry of that org.
+used until it ends. Who was handed the bytes is in the custody log, once an hour for each
+org and artifact: a page that is loaded again does not fill the log.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from evidence.clock import Clock
+from evidence.commands import Command, Query
 from evidence.errors import NotFound
+from evidence.manifest import Artifact
 
 SHORT_MS = 15 * 60 * 1000
 """How long a link lasts that a person or a webhook is given."""
+
+LOG_AGAIN_MS = 60 * 60 * 1000
+"""How long a download of the same artifact by the same org is one entry of the log."""
 
 _NUMBER = re.compile(r"[1-9]\d{0,15}", re.ASCII)
 
@@ -28,6 +35,28 @@ class Download(NamedTuple):
     org: int
     cdr_id: str
     artifact: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetArtifact(Query[Artifact]):
+    """The image or the report of a CDR, for an org with access to it.
+
+    Refused with `NotFound`, `CdrInvalid`, `Forbidden` where the CDR was only saved, and
+    `FailedPrecondition` with the state where the artifact is not ready.
+    """
+
+    org: int
+    cdr_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDownload(Command[None]):
+    """Appends `downloaded` to the custody log; refused as `GetArtifact` is."""
+
+    org: int
+    cdr_id: str
+    name: str
 
 
 class Downloads:

@@ -115,13 +115,16 @@ class EvidenceClient:
 async def an_evidence_service(
     folder: Path, clock: ATime | None = None, **settings: Any
 ) -> AsyncIterator[EvidenceClient]:
-    """Runs a service in this process, over a database in `folder`; `settings` beside these."""
-    loaded = load(
-        EvidenceSettings,
-        database_url=f"sqlite:///{folder / 'evidence.db'}",
-        operator_key=OPERATOR_KEY,
-        **settings,
-    )
+    """Runs a service in this process, over a database in `folder`; `settings` beside these.
+
+    It has no Chromium unless `settings` name one: few tests want pictures.
+    """
+    defaults = {
+        "database_url": f"sqlite:///{folder / 'evidence.db'}",
+        "operator_key": OPERATOR_KEY,
+        "chromium": "off",
+    }
+    loaded = load(EvidenceSettings, **defaults | settings)
     async with service(loaded, PUBLIC_URL, clock or ATime()) as app:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://in-process") as http:
