@@ -16,13 +16,16 @@ from evidence.clock import Clock, unix_ms
 from evidence.commands import Ledger, ListKeys
 from evidence.downloads import Downloads
 from evidence.export import Exports
-from evidence.http import capture, custody, downloads, legacy, pages, webhooks
+from evidence.http import capture, custody, downloads, legacy, orgs, pages, webhooks
+from evidence.http import retention as holds
 from evidence.http.api import application
 from evidence.http.capture import Captures, Limits
 from evidence.http.custody import CustodyApi
 from evidence.http.downloads import DownloadsApi, Shelf
 from evidence.http.legacy import Legacy
+from evidence.http.orgs import Orgs
 from evidence.http.pages import Pages
+from evidence.http.retention import Holds
 from evidence.http.webhooks import Webhooks
 from evidence.jobs import RENDER, WEBHOOK, ReleaseJobs, Runner, running
 from evidence.ledger import ledger as sql_ledger
@@ -32,6 +35,8 @@ from evidence.rates import Rate, Room
 from evidence.renderer import ChromiumRenderer, chromium_at
 from evidence.renders import PLAN as RENDER_PLAN
 from evidence.renders import Renders, ResumeRenders
+from evidence.retention import PLAN as PURGE_PLAN
+from evidence.retention import PURGE, Retention, sweeping
 from evidence.server import bind, bound, serve
 from evidence.settings import EvidenceSettings
 from evidence.signing import Vault
@@ -55,7 +60,7 @@ async def service(
         opening = sql_ledger.opened(settings.database_url, clock, vault)
         ledger = await stack.enter_async_context(opening)
         await ledger.write(ReleaseJobs())
-        callers = Callers(settings.operator, await ledger.read(ListKeys()))
+        callers = Callers(settings.operator, await ledger.read(ListKeys()), clock)
         blobs = blobs_at(settings.blob_store)
         peers = Peers(networks(settings.trusted_proxies))
         captures = _captures(settings, ledger, blobs, vault, clock, public_url)
@@ -77,7 +82,10 @@ async def service(
         hooks = Runner(
             ledger, WEBHOOK, sender.send, WEBHOOK_PLAN, clock=clock, failed=sender.failed
         )
-        await stack.enter_async_context(running(hooks))
+        keeping = Retention(ledger, blobs, clock)
+        purging = Runner(ledger, PURGE, keeping.delete, PURGE_PLAN, clock=clock)
+        await stack.enter_async_context(running(hooks, purging))
+        await stack.enter_async_context(sweeping(keeping))
         rooms = [
             partial(legacy.add_routes, legacy=Legacy(ledger, callers, public_url, links)),
             partial(capture.add_routes, captures=captures),
@@ -87,6 +95,8 @@ async def service(
                 pages.add_routes,
                 pages=Pages(ledger, callers, shelf, public_url, peers, Rate(_SIGN_INS, clock)),
             ),
+            partial(orgs.add_routes, orgs=Orgs(ledger, callers)),
+            partial(holds.add_routes, holds=Holds(ledger, callers)),
             partial(webhooks.add_routes, webhooks=Webhooks(ledger, callers, loopback=loopback)),
         ]
         yield application(ledger, callers, public_url, rooms)

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from evidence.clock import Clock, unix_ms
 from evidence.commands import StoredKey
 from evidence.errors import Forbidden, Unauthenticated
 from leadgate.keys import Key, matches, parse
@@ -27,15 +28,25 @@ class Org(NamedTuple):
 class Callers:
     """Answers which org, or whether the operator, holds a key."""
 
-    def __init__(self, operator: Key | None, stored: Iterable[StoredKey] = ()) -> None:
+    def __init__(
+        self, operator: Key | None, stored: Iterable[StoredKey] = (), clock: Clock = unix_ms
+    ) -> None:
         self._operator = operator
+        self._clock = clock
         self._keys: dict[str, tuple[bytes, Org]] = {}
+        self._ends: dict[str, int] = {}
         for key in stored:
             self.admit(key)
 
     def admit(self, key: StoredKey) -> None:
         """Lets a key in, from now on."""
         self._keys[key.key_id] = key.secret_digest, Org(key.org, key.org_id)
+        if key.revoke_ms is not None:
+            self.expire(key.key_id, key.revoke_ms)
+
+    def expire(self, key_id: str, at_ms: int) -> None:
+        """Lets a key in no more from this time on."""
+        self._ends[key_id] = at_ms
 
     def dismiss(self, key_id: str) -> None:
         """Lets a key in no more."""
@@ -53,7 +64,7 @@ class Callers:
         """
         key = _parsed(text)
         digest, org = self._keys.get(key.key_id, (_NOBODY, None))
-        if matches(key, digest) and org is not None:
+        if matches(key, digest) and org is not None and not self._is_over(key.key_id):
             return org
         if self._is_operator(key):
             raise Forbidden("an operator key has no org; use an org's key")
@@ -66,6 +77,10 @@ class Callers:
             return
         self.org(text)
         raise Forbidden("this needs the operator key")
+
+    def _is_over(self, key_id: str) -> bool:
+        end_ms = self._ends.get(key_id)
+        return end_ms is not None and end_ms <= self._clock()
 
     def _is_operator(self, key: Key) -> bool:
         if self._operator is None:

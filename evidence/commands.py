@@ -262,17 +262,18 @@ class ListDomains(Query[list[Domain]]):
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """An API key that is not revoked, without its secret."""
+    """An API key that is good, without its secret; `revoke_ms`: until then."""
 
     key_id: str
     secret_digest: bytes = field(repr=False)
     org: int
     org_id: str
+    revoke_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ListKeys(Query[list[StoredKey]]):
-    """Every key that is not revoked."""
+    """Every key that is good."""
 
 
 @dataclass(frozen=True, slots=True)

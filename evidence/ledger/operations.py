@@ -63,8 +63,9 @@ def _revoke_key(tx: Transaction, revoke: RevokeKey) -> None:
     this = api_keys.c.key_id == revoke.key_id
     if tx.connection.scalar(select(api_keys.c.org).where(this)) is None:
         raise NotFound
+    good = or_(api_keys.c.revoke_ms.is_(None), api_keys.c.revoke_ms > tx.now_ms)
     tx.connection.execute(
-        update(api_keys).where(this, api_keys.c.revoke_ms.is_(None)).values(revoke_ms=tx.now_ms)
+        update(api_keys).where(this, good).values(revoke_ms=tx.now_ms)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from evidence.commands import (
     CdrView,
@@ -44,8 +44,15 @@ def _list_domains(tx: Transaction, query: ListDomains) -> list[Domain]:
 
 
 def _list_keys(tx: Transaction, _: ListKeys) -> list[StoredKey]:
-    columns = (api_keys.c.key_id, api_keys.c.secret_digest, orgs.c.number, orgs.c.org_id)
-    wanted = select(*columns).join_from(api_keys, orgs).where(api_keys.c.revoke_ms.is_(None))
+    columns = (
+        api_keys.c.key_id,
+        api_keys.c.secret_digest,
+        orgs.c.number,
+        orgs.c.org_id,
+        api_keys.c.revoke_ms,
+    )
+    good = or_(api_keys.c.revoke_ms.is_(None), api_keys.c.revoke_ms > tx.now_ms)
+    wanted = select(*columns).join_from(api_keys, orgs).where(good)
     return [StoredKey(*row) for row in tx.connection.execute(wanted)]
 
 
