@@ -110,8 +110,7 @@ class SqlLedger:
 
         A clock that was set back would put new deliveries in front of older ones.
         """
-        self._last = max(self._last, self._clock())
-        return self._last
+        return max(self._last, self._clock())
 
     def commit(self, operation: Callable[[Transaction], T]) -> asyncio.Future[T]:
         """Queues an operation; the future has its result once it is on disk.
@@ -193,7 +192,8 @@ class SqlLedger:
         market = self._market
         cursor.execute("BEGIN IMMEDIATE")
         try:
-            transaction = Transaction(cursor, self.now(), market)
+            self._last = self.now()
+            transaction = Transaction(cursor, self._last, market)
             results: list[Any] = []
             for submitted, work in groupby(batch, key=_is_submission):
                 if submitted:
