@@ -15,6 +15,7 @@ const patches = [
   [/^(var \w+ = )(import_postcss\.default);$/gm, "$1/* @__PURE__ */ (() => $2)();"],
   // It takes methods for accessors, finds them missing, and puts a frame into the page to get clean ones.
   [/("shadowRoot"),\s*"querySelector",\s*"querySelectorAll"/, "$1"],
+  [/(ShadowRoot: \[)"getSelection"/, "$1"],
 ];
 
 const patched = {

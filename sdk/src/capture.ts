@@ -12,6 +12,7 @@ import { forget, keep } from "./store";
 import { upload, type Parcel } from "./upload";
 
 const STORE_MOST_MS = 1_000;
+const FORGET_MOST_MS = 200;
 
 /** How one call stands. */
 interface Call {
@@ -63,8 +64,8 @@ async function delivered(call: Call, capture: Envelope): Promise<CaptureResult> 
   const { endpoint } = call.client;
   const parcel: Parcel = { captureId, cid, endpoint, ...packed, createdAt, attempts: 0, nextAt: 0 };
   // The lock tells other pages that this upload is under way; it ends with this page.
-  const result = await alone(captureId, () => keptAndUploaded(call, parcel));
-  return result as CaptureResult; // the id is new: nobody else holds its lock
+  const work = (): Promise<CaptureResult> => keptAndUploaded(call, parcel);
+  return (await alone(captureId, work)) ?? work();
 }
 
 async function keptAndUploaded(call: Call, parcel: Parcel): Promise<CaptureResult> {
@@ -78,7 +79,8 @@ async function keptAndUploaded(call: Call, parcel: Parcel): Promise<CaptureResul
     stored.then((kept) => (kept ? change() : undefined)).catch(() => undefined);
   try {
     const result = await upload(parcel, false);
-    void settle(() => forget(parcel.captureId));
+    // The caller's next step is to leave the page: let the next one find nothing to repeat.
+    await atMost(FORGET_MOST_MS, settle(() => forget(parcel.captureId)));
     return result;
   } catch (error) {
     const refusal = asCaptureError(error);

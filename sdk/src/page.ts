@@ -1,6 +1,7 @@
 // The page as it stands now: the tree of rrweb-snapshot, put right and masked.
 import type { serializedElementNodeWithId, serializedNodeWithId } from "@rrweb/types";
 import {
+  absolutifyURLs,
   cleanupSnapshot,
   genId,
   serializeNodeWithId,
@@ -194,6 +195,7 @@ export class Page {
       case "image":
         return;
     }
+    if (isSecret(element)) dropCopies(attributes, element.value);
     setValue(node, shown(element, masked));
   }
 
@@ -229,7 +231,7 @@ export class Page {
   private adopted(node: ElementNode, tree: DocumentOrShadowRoot, isShadow: boolean): void {
     const sheets = tree.adoptedStyleSheets ?? [];
     for (const sheet of sheets) {
-      const text = sheet.disabled ? null : stringifyStylesheet(sheet);
+      const text = sheet.disabled ? "" : absolutifyURLs(stringifyStylesheet(sheet), document.baseURI);
       if (!text) continue;
       const style: Tree = {
         type: ELEMENT,
@@ -301,6 +303,13 @@ function shown(field: HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement
   if (!field.value) return "";
   if (isSecret(field)) return SECRET;
   return masked ? starred(field.value) : field.value;
+}
+
+/** Frameworks keep copies of a value in other attributes. */
+function dropCopies(attributes: ElementNode["attributes"], secret: string): void {
+  for (const name of Object.keys(attributes)) {
+    if (secret.length > 2 && String(attributes[name]).includes(secret)) delete attributes[name];
+  }
 }
 
 function setValue(node: ElementNode, value: string): void {

@@ -18,6 +18,8 @@ export function startRetries(client: Client | null): void {
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin, { once: true });
   else begin();
   addEventListener("online", () => void retry(client, true));
+  // A page that comes back from the browser's cache does not load again.
+  addEventListener("pageshow", ({ persisted }) => void (persisted && retry(client)));
 }
 
 /** Looks again later, if this page is still there. */

@@ -35,6 +35,19 @@ async def test_a_capture_cut_off_arrives_with_the_next_page_load(
     assert len(service.cdrs) == 1
 
 
+async def test_a_capture_that_was_answered_is_not_repeated_by_the_next_page(
+    tab: Page, site: Site, service: Service
+) -> None:
+    """The caller leaves the page as soon as it has its answer."""
+    await tab.goto(site.page(""))
+    for number in range(5):
+        await tab.evaluate("() => ExpressConsent.captureCDR().then(() => location.reload())")
+        await service.wait_for(number + 1)
+        await tab.wait_for_load_state()
+        await tab.wait_for_function("window.ExpressConsent")
+    assert {upload.query["deferred"] for upload in service.uploads} == {"0"}
+
+
 async def test_an_upload_that_was_stored_but_not_answered_lands_once(
     tab: Page, site: Site, service: Service
 ) -> None:
@@ -163,6 +176,22 @@ async def test_the_network_comes_back_while_the_page_is_open(
     await tab.context.set_offline(False)
     await service.wait_for(1)
     await wait_until_waiting(tab, 0)
+
+
+async def test_a_page_that_stays_open_tries_again_by_itself(
+    tab: Page, site: Site, service: Service
+) -> None:
+    """After half a minute, and after another half if that fails, too."""
+    await tab.clock.install()
+    await tab.goto(site.page(""))
+    service.trouble = [refuses(503, "UNAVAILABLE")] * 2
+    await failure(tab)
+    await tab.clock.fast_forward(31_000)
+    await service.wait_for(2)
+    while len(service.uploads) < 3:  # the page sets its timer when the round has ended
+        await tab.clock.fast_forward(40_000)
+    await wait_until_waiting(tab, 0)
+    assert [upload.query["attempt"] for upload in service.uploads] == ["1", "2", "3"]
 
 
 async def test_what_waits_is_bounded(tab: Page, site: Site, service: Service) -> None:

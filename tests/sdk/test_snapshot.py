@@ -206,7 +206,7 @@ async def test_nothing_that_runs_is_in_the_snapshot(
 
 
 SECRETS = """
-<input type="password" id="pw" value="secret-0">
+<input type="password" id="pw" value="secret-0" data-copy="= secret-9">
 <input type="text" id="shown" value="">
 <input autocomplete="section-a cc-number" value="secret-1">
 <input autocomplete="cc-csc" value="secret-2">

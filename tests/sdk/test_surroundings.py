@@ -181,6 +181,33 @@ async def test_a_page_that_has_rewritten_the_dom_is_read_all_the_same(
     assert "still here" in service.last.text
 
 
+async def test_the_page_is_not_touched(tab: Page, site: Site, service: Service) -> None:
+    """Not a node or attribute changes while a page is captured, for a moment either."""
+    await tab.goto(site.page("<div id=host></div><form><input value=a></form>"))
+    changes = await tab.evaluate(
+        """async () => {
+          host.attachShadow({mode: "open"}).innerHTML = "<p>shadow</p>";
+          const watch = new MutationObserver(() => null);
+          const all = {childList: true, attributes: true, characterData: true, subtree: true};
+          watch.observe(document, all);
+          watch.observe(host.shadowRoot, all);
+          await ExpressConsent.captureCDR();
+          return watch.takeRecords().length;
+        }"""
+    )
+    assert changes == 0
+
+
+async def test_locks_that_never_answer_cost_a_second(
+    tab: Page, site: Site, service: Service
+) -> None:
+    """The upload goes on without them."""
+    hang = "<script>navigator.locks.request = () => new Promise(() => null);</script>"
+    await tab.goto(site.page("", head=hang))
+    await capture(tab)
+    assert len(service.uploads) == 1
+
+
 async def test_nothing_is_thrown_into_the_page(tab: Page, site: Site, service: Service) -> None:
     """No uncaught error, no unhandled rejection: not when a call fails, nor on a broken event."""
     lines = said(tab)
