@@ -121,7 +121,10 @@ class S3Blobs:
 def blobs_at(place: str) -> Blobs:
     """Opens `s3://bucket[/prefix]`, or else a folder. Raises `BlobStoreError`."""
     if not place.startswith("s3://"):
-        return FolderBlobs(Path(place))
+        try:
+            return FolderBlobs(Path(place))
+        except OSError as error:
+            raise BlobStoreError(f"{place}: {error.strerror}") from None
     match = _S3.fullmatch(place)
     if match is None:
         raise BlobStoreError("the blob store must be a folder or s3://bucket[/prefix]")

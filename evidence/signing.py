@@ -26,9 +26,19 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from leadgate.evidence_export import CUSTODY_HEAD, MANIFEST, key_id_of
+from leadgate.process import ExitCode, Refusal
 
 _ROOT = "root.key"
 _SUFFIX = ".ed25519"
+
+
+_SETTING = "LEADGATE_EVIDENCE_KEYS"
+
+
+class VaultError(Refusal):
+    """The folder of secrets cannot be read or written."""
+
+    exit_code = ExitCode.SETTINGS
 
 
 class Signer:
@@ -60,10 +70,13 @@ class Vault:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        self._root = _read_or_make(folder / _ROOT, lambda: secrets.token_bytes(32))
-        self.signer = self._newest() or self._made()
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._root = _read_or_make(folder / _ROOT, lambda: secrets.token_bytes(32))
+            self.signer = self._newest() or self._made()
+        except OSError as error:
+            raise VaultError(f"{folder}: {error.strerror}; name another in {_SETTING}") from None
 
     def derived(self, purpose: str) -> bytes:
         """A key of 32 bytes for one purpose; the same at every start."""

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import logging
+import sqlite3
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -142,6 +143,21 @@ async def test_the_same_session_of_another_org_is_another_session(
     mine = await captured(evidence, envelope)
     theirs = await captured(evidence, an_envelope(cid="cid_b", sessionId=envelope["sessionId"]))
     assert theirs["packageData"]["packageId"] != mine["packageData"]["packageId"]
+
+
+async def test_capture_can_be_switched_off(tmp_path: Path) -> None:
+    """For an org: CAPTURE_DISABLED before the body is read, but to repeats of what was taken."""
+    taken = an_envelope()
+    async with an_evidence_service(tmp_path) as evidence:
+        await a_client(evidence, await evidence.org("generator-a"))
+        first = await captured(evidence, taken)
+    with sqlite3.connect(tmp_path / "evidence.db") as connection:
+        connection.execute("UPDATE orgs SET capture_disabled = true")
+    connection.close()
+    async with an_evidence_service(tmp_path) as evidence:
+        refused = await upload(evidence, an_envelope(), body=b"not even read")
+        assert code_of(refused) == (403, "CAPTURE_DISABLED")
+        assert await captured(evidence, taken, attempt=2) == first
 
 
 @pytest.mark.parametrize(

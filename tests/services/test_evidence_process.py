@@ -11,6 +11,7 @@ from types import MappingProxyType
 import httpx
 
 from leadgate.process import ExitCode
+from tests.builders_capture import a_client, an_envelope, captured, packed, upload
 from tests.builders_evidence import OPERATOR_KEY, EvidenceClient
 from tests.processes import Process, running
 
@@ -29,6 +30,39 @@ async def test_a_claim_that_was_answered_survives_kill_9(tmp_path: Path) -> None
         again = (await evidence.claim(buyer, f"/v1/shares/{token}")).json()["data"]
         assert again == first | {"alreadyClaimed": True}
         assert await evidence.charges(buyer) == [(cdr.cdr_id, "claim")]
+
+
+async def test_a_capture_that_was_answered_survives_kill_9(tmp_path: Path) -> None:
+    """After a restart it is there with its upload, and a retry is answered alike."""
+    envelope = an_envelope(autoShare={"expiresInMs": 60_000})
+    public = {"LEADGATE_EVIDENCE_PUBLIC_URL": "https://evidence.example.com"}
+    async with an_evidence_process(tmp_path, public) as (process, evidence):
+        generator = await evidence.org("generator-a")
+        await a_client(evidence, generator)
+        first = await captured(evidence, envelope)
+        await process.kill()
+    assert _uploads(tmp_path) == [packed(envelope)]
+    async with an_evidence_process(tmp_path, public) as (_, evidence):
+        assert await captured(evidence, envelope, attempt=2) == first
+        assert await evidence.charges(generator) == [(first["cdrId"], "capture")]
+
+
+async def test_captures_under_way_at_kill_9_land_once_by_their_retry(tmp_path: Path) -> None:
+    """Answered or not: each is one CDR after it was sent again, with what was answered."""
+    envelopes = [an_envelope(custom={"uid": str(number)}) for number in range(30)]
+    async with an_evidence_process(tmp_path) as (process, evidence):
+        generator = await evidence.org("generator-a")
+        await a_client(evidence, generator)
+        sending = [asyncio.create_task(upload(evidence, envelope)) for envelope in envelopes]
+        await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+        await process.kill()
+        answers = await asyncio.gather(*sending, return_exceptions=True)
+    async with an_evidence_process(tmp_path) as (_, evidence):
+        for envelope, answer in zip(envelopes, answers, strict=True):
+            again = await captured(evidence, envelope, attempt=2)
+            if isinstance(answer, httpx.Response):
+                assert again == answer.json()["data"]
+        assert len(await evidence.charges(generator)) == len(envelopes)
 
 
 async def test_the_database_holds_hashes_of_keys_and_tokens_only(tmp_path: Path) -> None:
@@ -83,6 +117,11 @@ async def test_no_key_token_or_metadata_is_in_the_log(tmp_path: Path) -> None:
         generator, buyer = await evidence.org("generator-a"), await evidence.org("buyer-a")
         cdr = await evidence.cdr(generator, customMetadata={"phone": "canary-value"})
         await evidence.claim(buyer, cdr.share_url)
+        await a_client(evidence, generator)
+        shared = {"autoShare": {"expiresInMs": 60_000}}
+        capture = await captured(evidence, an_envelope(custom={"phone": "canary"}, **shared))
+        await upload(evidence, an_envelope(cid="canary"), headers={"user-agent": "canary"})
+        await upload(evidence, an_envelope(), body=b"canary", captureId="canary")
         await evidence.post(buyer.key, "/v1/shares/canary-token-0123456789")
         await evidence.post(buyer.key, "/v1/shares/canary?canary-query=1")
         await evidence.http.post("/v1/shares/x", headers={"x-api-key": "canary.canary-secret-1234"})
@@ -90,7 +129,7 @@ async def test_no_key_token_or_metadata_is_in_the_log(tmp_path: Path) -> None:
         said = "\n".join(process.errors + process.output)
     token = cdr.share_url.rpartition("/")[2]
     secrets = [key.partition(".")[2] for key in (generator.key, buyer.key, OPERATOR_KEY)]
-    for secret in [token, "canary", *secrets]:
+    for secret in [token, capture["shareToken"], "canary", *secrets]:
         assert secret not in said
 
 
@@ -156,6 +195,10 @@ async def an_evidence_process(
 def _stored(folder: Path) -> bytes:
     files = (file for file in folder.glob("evidence.db*") if file.is_file())
     return b"".join(file.read_bytes() for file in files)
+
+
+def _uploads(folder: Path) -> list[bytes]:
+    return [file.read_bytes() for file in folder.rglob("*-capture-*") if file.is_file()]
 
 
 def _env(folder: Path) -> dict[str, str]:

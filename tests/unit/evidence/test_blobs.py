@@ -70,6 +70,7 @@ def test_the_place_says_which_store(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert isinstance(blobs_at(str(tmp_path)), FolderBlobs)
     assert isinstance(blobs_at("s3://bucket/prefix/"), S3Blobs)
     assert isinstance(blobs_at("s3://bucket"), S3Blobs)
-    for place in ("s3://", "s3://Bucket", "s3://bucket?x=1"):
+    (tmp_path / "file").touch()
+    for place in (str(tmp_path / "file"), "s3://", "s3://Bucket", "s3://bucket?x=1"):
         with pytest.raises(BlobStoreError):
             blobs_at(place)

@@ -8,7 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from evidence.signing import Vault
+from evidence.signing import Vault, VaultError
 from leadgate.evidence_export import CUSTODY_HEAD, MANIFEST, key_id_of
 
 
@@ -41,6 +41,13 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     Vault(tmp_path / "keys")
     assert (tmp_path / "keys").stat().st_mode & 0o077 == 0
     assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "keys").iterdir())
+
+
+def test_a_folder_that_cannot_be_used_is_a_clear_refusal(tmp_path: Path) -> None:
+    """It names the folder and the setting."""
+    (tmp_path / "file").touch()
+    with pytest.raises(VaultError, match="LEADGATE_EVIDENCE_KEYS"):
+        Vault(tmp_path / "file")
 
 
 def test_a_rotation_is_used_only_once_it_is_said(tmp_path: Path) -> None:
