@@ -105,11 +105,11 @@ _DOUBTS = {
 _EVENTS: Mapping[str, str] = {
     Event.CAPTURED: "Received and stored",
     Event.RENDERED: "Drawn by this service",
-    Event.SHARED: "Shared by URL",
-    Event.CLAIMED: "Claimed by an organisation",
-    Event.SAVED: "Saved by an organisation, without access",
-    Event.COLLECTED: "Collected by an organisation",
-    Event.DOWNLOADED: "Downloaded by an organisation",
+    Event.SHARED: "Shared by {}, by URL",
+    Event.CLAIMED: "Claimed by {}",
+    Event.SAVED: "Saved by {}, without access",
+    Event.COLLECTED: "Collected by {}",
+    Event.DOWNLOADED: "Downloaded by {}",
     Event.INVALIDATED: "Invalidated by an operator",
     Event.PURGED: "Deleted after its retention",
     Event.HELD: "Put on legal hold",
@@ -124,8 +124,12 @@ _HIGHLIGHTS = {
 _MAX_TEXT = 2000
 
 
-def dossier(view: CdrView, custody: Custody) -> Dossier:
-    """Puts together what a person is shown."""
+def dossier(view: CdrView, custody: Custody, *, personal: bool = False) -> Dossier:
+    """Puts together what a person is shown.
+
+    `personal`: for the org itself, whose own deeds are told as such; a report is read by
+    every org that has the CDR, and names none.
+    """
     facts = view.facts
     entered = facts.get("source") == "operator"
     seen: dict[str, Any] = facts.get("serverObserved", {})
@@ -148,7 +152,7 @@ def dossier(view: CdrView, custody: Custody) -> Dossier:
             for key, value in view.cdr.custom.items()
         ],
         statements=list(_statements(view, seen, said, entered=entered)),
-        steps=[_step(entry) for entry in custody.entries],
+        steps=[_step(entry, personal=personal) for entry in custody.entries],
         manifest_hash=custody.anchor.manifest_hash.hex(),
         head_hash=custody.anchor.head.hash.hex(),
         key_id=custody.anchor.head.key_id,
@@ -160,6 +164,11 @@ def moment(unix_ms: int) -> str:
     """A time for people, in UTC, to the millisecond."""
     at = datetime.fromtimestamp(unix_ms / 1000, UTC)
     return f"{at:%Y-%m-%d %H:%M:%S}.{unix_ms % 1000:03} UTC"
+
+
+def minute(unix_ms: int) -> str:
+    """A time for people, in UTC, to the minute."""
+    return f"{datetime.fromtimestamp(unix_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _said(*, entered: bool) -> Source:
@@ -237,10 +246,12 @@ def _statements(
             yield Statement(flag["key"], "", False, "", "", claim, doubts, Source.BROWSER)
 
 
-def _step(entry: Entry) -> Step:
-    sentence = _EVENTS.get(entry.event, entry.event)
-    artifact = (entry.detail or {}).get("artifact")
-    if artifact:
+def _step(entry: Entry, *, personal: bool) -> Step:
+    detail = entry.detail or {}
+    # The detail of a deed is shown to the org that did it alone.
+    who = "your organisation" if personal and "orgId" in detail else "an organisation"
+    sentence = _EVENTS.get(entry.event, entry.event).format(who)
+    if artifact := detail.get("artifact"):
         sentence = f"{sentence}: {artifact}"
     return Step(entry.sequence, moment(entry.at_ms), str(entry.event), sentence, entry.hash.hex())
 

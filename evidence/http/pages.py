@@ -24,7 +24,7 @@ from evidence.access import State
 from evidence.callers import Callers, Org
 from evidence.commands import CdrView, GetCdr, Ledger, ListDomains
 from evidence.custody import GetCustody
-from evidence.dossier import dossier, moment
+from evidence.dossier import dossier, minute
 from evidence.errors import EvidenceError, Forbidden, InvalidArgument, NotFound, Unauthenticated
 from evidence.http.body import read
 from evidence.http.downloads import Shelf
@@ -77,7 +77,7 @@ class Row:
             view.cdr.cdr_id,
             " · ".join(first)[:200],
             view.domain,
-            moment(view.create_ms),
+            minute(view.create_ms),
             view.state,
             view.image_state,
             all(agreed) if agreed else None,
@@ -238,7 +238,7 @@ class Pages:
         return self._shown(
             "cdr.html",
             org,
-            dossier=dossier(view, custody),
+            dossier=dossier(view, custody, personal=True),
             access=access,
             image=f"{here}/{IMAGE}",
             downloads=downloads,
