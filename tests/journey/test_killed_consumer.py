@@ -1,0 +1,180 @@
+"""A consumer that is killed, between a real gateway and a real evidence service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from leadgate.v1.delivery_pb2 import (
+    CLAIM_STATUS_ACCESS_CONFIRMED,
+    DELIVERY_STATE_DELIVERED,
+    Delivery,
+)
+from leadgate.v1.delivery_service_pb2 import ListDeliveriesRequest
+from leadgate.v1.lead_pb2 import Cdr, Lead, Recipient
+from leadgate.v1.lead_service_pb2 import (
+    BatchSubmitLeadsRequest,
+    SubmitLeadRequest,
+    WatchDeliveriesRequest,
+)
+from tests.builders import a_contact, a_share
+from tests.builders_evidence import OPERATOR_KEY, AnOrg, EvidenceClient
+from tests.gateways import KEYS, MARKET, Gateway, a_gateway
+from tests.processes import Process, running
+
+pytestmark = pytest.mark.timeout(120)
+
+HANDLER = """\
+import asyncio
+
+async def hold(lead):
+    print("held", lead.delivery_id, flush=True)
+    await asyncio.Event().wait()
+"""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The running services, and what a consumer of `buyer-one` needs of them."""
+
+    folder: Path
+    gateway: Gateway
+    evidence: EvidenceClient
+    generator: AnOrg
+    buyer: AnOrg
+    host: str
+
+    @asynccontextmanager
+    async def consumer(self, sink: str) -> AsyncIterator[Process]:
+        """Runs `python -m consumers` until the block ends."""
+        env = {
+            "LEADGATE_GATEWAY": self.gateway.address,
+            "LEADGATE_API_KEY": KEYS["buyer-one"],
+            "LEADGATE_BUYER": "buyer-one",
+            "LEADGATE_EVIDENCE_HOSTS": f"{self.host};networks=127.0.0.0/8;insecure=true",
+            "LEADGATE_EVIDENCE_API_KEY": self.buyer.key,
+            "LEADGATE_SINK": sink,
+            "LEADGATE_IN_FLIGHT": "8",
+            "PYTHONPATH": f"{self.folder}:{Path(__file__).parents[2]}",
+        }
+        async with running("-m", "consumers", env=env, cwd=self.folder) as process:
+            yield process
+
+    async def submit(self, count: int, lifetime_ms: int = 3_600_000) -> None:
+        """Submits leads with real evidence, whose shares last that long."""
+        requests = [await self._request(number, lifetime_ms) for number in range(count)]
+        batch = BatchSubmitLeadsRequest(requests=requests)
+        answer = await self.gateway.forms.leads.BatchSubmitLeads(batch)
+        assert not [result for result in answer.results if result.HasField("error")]
+
+    async def _request(self, number: int, lifetime_ms: int) -> SubmitLeadRequest:
+        contact = a_contact(email="", phone=f"+1201555{number:04}")
+        cdr = await self.evidence.cdr(
+            self.generator, autoShare=False, customMetadata={"phone": contact.phone}
+        )
+        path = f"/v1/cdrs/{cdr.cdr_id}/share"
+        made = await self.evidence.post(self.generator.key, path, {"expiresInMs": lifetime_ms})
+        data = made.json()["data"]
+        share = a_share(cdr.cdr_id, share_url=data["shareUrl"])
+        share.share_expire_time.FromMilliseconds(data["shareExpiresAt"])
+        return SubmitLeadRequest(
+            request_id=f"request-{number}",
+            lead=Lead(contact=contact),
+            cdrs=[Cdr(cdr_id=cdr.cdr_id)],
+            recipients=[Recipient(buyer_id="buyer-one", shares=[share])],
+        )
+
+    async def delivered(self, goal: int) -> None:
+        """Returns once that many deliveries were delivered, counted from the first event."""
+        watch = WatchDeliveriesRequest(cursor="0")
+        seen: set[str] = set()
+        async with asyncio.timeout(60):
+            async for answer in self.gateway.forms.leads.WatchDeliveries(watch):
+                if answer.state == DELIVERY_STATE_DELIVERED:
+                    seen.add(answer.delivery_id)
+                if len(seen) >= goal:
+                    return
+
+    async def deliveries(self) -> list[Delivery]:
+        """Every delivery of the buyer, with its events."""
+        listing = ListDeliveriesRequest(page_size=500)
+        return list((await self.gateway.buyer_one.deliveries.ListDeliveries(listing)).deliveries)
+
+
+@pytest.fixture
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    """An evidence service with a generator and a buyer, and a gateway that trusts it."""
+    env = {
+        "LEADGATE_EVIDENCE_LISTEN": "127.0.0.1:0",
+        "LEADGATE_EVIDENCE_DATABASE_URL": f"sqlite:///{tmp_path / 'evidence.db'}",
+        "LEADGATE_EVIDENCE_OPERATOR_KEY": OPERATOR_KEY,
+        "LEADGATE_EVIDENCE_CHROMIUM": "off",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(running("-m", "evidence", env=env, cwd=tmp_path))
+        url = (await service.event("listening"))["public_url"]
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
+        evidence, host = EvidenceClient(client), url.removeprefix("http://")
+        entry = f"  - host: {host}\n    networks: [127.0.0.0/8]\n    insecure: true\n"
+        (tmp_path / "market.yaml").write_text(MARKET + entry)
+        (tmp_path / "holding.py").write_text(HANDLER)
+        yield Parts(
+            folder=tmp_path,
+            gateway=await stack.enter_async_context(a_gateway(tmp_path)),
+            evidence=evidence,
+            generator=await evidence.org("forms", auto_collect=False),
+            buyer=await evidence.org("buyer-one"),
+            host=host,
+        )
+
+
+async def test_killed_under_load_every_delivery_is_settled_and_paid_once(parts: Parts) -> None:
+    """Killed with -9 three times; the last start settles all, and no claim is lost or doubled."""
+    await parts.submit(100)
+    path = parts.folder / "leads.jsonl"
+    for goal in (10, 30, 60):
+        async with parts.consumer(f"jsonl:{path}") as process:
+            await parts.delivered(goal)
+            await process.kill()
+    async with parts.consumer(f"jsonl:{path}") as process:
+        await parts.delivered(100)
+        assert await process.stop() == 0
+    deliveries = await parts.deliveries()
+    assert {delivery.state for delivery in deliveries} == {DELIVERY_STATE_DELIVERED}
+    assert all(delivery.receipts for delivery in deliveries)
+    handed = {json.loads(line)["deliveryId"] for line in path.read_text().splitlines()}
+    assert handed == {delivery.delivery_id for delivery in deliveries}
+    charged = [cdr_id for cdr_id, _ in await parts.evidence.charges(parts.buyer)]
+    claimed = [receipt.cdr_id for delivery in deliveries for receipt in delivery.receipts]
+    assert sorted(charged) == sorted(claimed)
+
+
+async def test_a_share_that_expires_between_claim_and_report_is_delivered_all_the_same(
+    parts: Parts,
+) -> None:
+    """Killed with its claims made and none reported; what it paid for is still its own."""
+    await parts.submit(4, lifetime_ms=4_000)
+    expired_at = time.monotonic() + 4.1
+    async with parts.consumer("python:holding:hold") as process:
+        await process.until(lambda: sum(line.startswith("held") for line in process.output) == 4)
+        await process.kill()
+    assert len(await parts.evidence.charges(parts.buyer)) == 4
+    assert not any(delivery.receipts for delivery in await parts.deliveries())
+    # Nobody tells of an expiry: its time has to come.
+    await asyncio.sleep(expired_at - time.monotonic())
+    async with parts.consumer(f"jsonl:{parts.folder / 'leads.jsonl'}") as process:
+        await parts.delivered(4)
+        assert await process.stop() == 0
+    for delivery in await parts.deliveries():
+        assert delivery.state == DELIVERY_STATE_DELIVERED
+        assert [r.status for r in delivery.receipts] == [CLAIM_STATUS_ACCESS_CONFIRMED]
+    assert len(await parts.evidence.charges(parts.buyer)) == 4
