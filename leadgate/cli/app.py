@@ -7,7 +7,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from leadgate.cli import buyers, deliveries, demo, generators, keys, leads, market, submit, watch
+from leadgate.cli import (
+    buyers,
+    deliveries,
+    demo,
+    evidence,
+    generators,
+    keys,
+    leads,
+    market,
+    submit,
+    watch,
+)
 from leadgate.cli.output import Json, examples
 
 
@@ -49,6 +60,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(buyers.app, name="buyers")
 app.add_typer(generators.app, name="generators")
 app.add_typer(keys.app, name="keys")
+app.add_typer(evidence.app, name="evidence")
 
 
 @app.callback(invoke_without_command=True)
