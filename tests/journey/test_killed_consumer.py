@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -27,11 +28,25 @@ from leadgate.v1.lead_service_pb2 import (
 )
 from tests.builders import a_contact, a_share
 from tests.builders_evidence import OPERATOR_KEY, AnOrg, EvidenceClient
-from tests.gateways import KEYS, MARKET, Gateway, a_gateway
+from tests.gateways import KEYS, Gateway, a_gateway
 from tests.processes import Process, running
 
 pytestmark = pytest.mark.timeout(120)
 
+MARKET = """\
+generators:
+  - id: forms
+    keys: [{{env: FORMS_KEY}}]
+buyers:
+  - id: {}
+    transport: {}
+    accepts: [forms]
+    keys: [{{env: BUYER_ONE_KEY}}]
+evidence_hosts:
+  - host: {}
+    networks: [127.0.0.0/8]
+    insecure: true
+"""
 HANDLER = """\
 import asyncio
 
@@ -51,6 +66,8 @@ class Parts:
     generator: AnOrg
     buyer: AnOrg
     host: str
+    buyer_id: str
+    kafka: str
 
     @asynccontextmanager
     async def consumer(self, sink: str) -> AsyncIterator[Process]:
@@ -58,7 +75,8 @@ class Parts:
         env = {
             "LEADGATE_GATEWAY": self.gateway.address,
             "LEADGATE_API_KEY": KEYS["buyer-one"],
-            "LEADGATE_BUYER": "buyer-one",
+            "LEADGATE_BUYER": self.buyer_id,
+            "LEADGATE_KAFKA_BOOTSTRAP": self.kafka,
             "LEADGATE_EVIDENCE_HOSTS": f"{self.host};networks=127.0.0.0/8;insecure=true",
             "LEADGATE_EVIDENCE_API_KEY": self.buyer.key,
             "LEADGATE_SINK": sink,
@@ -68,9 +86,10 @@ class Parts:
         async with running("-m", "consumers", env=env, cwd=self.folder) as process:
             yield process
 
-    async def submit(self, count: int, lifetime_ms: int = 3_600_000) -> None:
-        """Submits leads with real evidence, whose shares last that long."""
-        requests = [await self._request(number, lifetime_ms) for number in range(count)]
+    async def submit(self, count: int, lifetime_ms: int = 3_600_000, first: int = 0) -> None:
+        """Submits leads with real evidence, whose shares last that long, numbered from `first`."""
+        numbers = range(first, first + count)
+        requests = [await self._request(number, lifetime_ms) for number in numbers]
         batch = BatchSubmitLeadsRequest(requests=requests)
         answer = await self.gateway.forms.leads.BatchSubmitLeads(batch)
         assert not [result for result in answer.results if result.HasField("error")]
@@ -89,7 +108,7 @@ class Parts:
             request_id=f"request-{number}",
             lead=Lead(contact=contact),
             cdrs=[Cdr(cdr_id=cdr.cdr_id)],
-            recipients=[Recipient(buyer_id="buyer-one", shares=[share])],
+            recipients=[Recipient(buyer_id=self.buyer_id, shares=[share])],
         )
 
     async def delivered(self, goal: int) -> None:
@@ -111,29 +130,46 @@ class Parts:
 
 @pytest.fixture
 async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    """Evidence service and gateway, without Kafka: the buyer pulls."""
+    async with running_parts(tmp_path, "buyer-one") as parts:
+        yield parts
+
+
+@pytest.fixture
+async def kafka_parts(tmp_path: Path, kafka: str) -> AsyncIterator[Parts]:
+    """The same with a buyer of its own on Kafka."""
+    async with running_parts(tmp_path, f"buyer-{uuid4().hex}", kafka) as parts:
+        yield parts
+
+
+@asynccontextmanager
+async def running_parts(folder: Path, buyer_id: str, kafka: str = "") -> AsyncIterator[Parts]:
     """An evidence service with a generator and a buyer, and a gateway that trusts it."""
     env = {
         "LEADGATE_EVIDENCE_LISTEN": "127.0.0.1:0",
-        "LEADGATE_EVIDENCE_DATABASE_URL": f"sqlite:///{tmp_path / 'evidence.db'}",
+        "LEADGATE_EVIDENCE_DATABASE_URL": f"sqlite:///{folder / 'evidence.db'}",
         "LEADGATE_EVIDENCE_OPERATOR_KEY": OPERATOR_KEY,
         "LEADGATE_EVIDENCE_CHROMIUM": "off",
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     async with AsyncExitStack() as stack:
-        service = await stack.enter_async_context(running("-m", "evidence", env=env, cwd=tmp_path))
+        service = await stack.enter_async_context(running("-m", "evidence", env=env, cwd=folder))
         url = (await service.event("listening"))["public_url"]
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
         evidence, host = EvidenceClient(client), url.removeprefix("http://")
-        entry = f"  - host: {host}\n    networks: [127.0.0.0/8]\n    insecure: true\n"
-        (tmp_path / "market.yaml").write_text(MARKET + entry)
-        (tmp_path / "holding.py").write_text(HANDLER)
+        transport = "kafka" if kafka else "pull"
+        (folder / "market.yaml").write_text(MARKET.format(buyer_id, transport, host))
+        (folder / "holding.py").write_text(HANDLER)
+        gateway = a_gateway(folder, LEADGATE_KAFKA_BOOTSTRAP=kafka)
         yield Parts(
-            folder=tmp_path,
-            gateway=await stack.enter_async_context(a_gateway(tmp_path)),
+            folder=folder,
+            gateway=await stack.enter_async_context(gateway),
             evidence=evidence,
             generator=await evidence.org("forms", auto_collect=False),
             buyer=await evidence.org("buyer-one"),
             host=host,
+            buyer_id=buyer_id,
+            kafka=kafka,
         )
 
 
@@ -148,10 +184,35 @@ async def test_killed_under_load_every_delivery_is_settled_and_paid_once(parts: 
     async with parts.consumer(f"jsonl:{path}") as process:
         await parts.delivered(100)
         assert await process.stop() == 0
+    await all_is_settled(parts, [path])
+
+
+async def test_of_two_consumers_of_one_group_the_other_finishes_what_the_killed_one_began(
+    kafka_parts: Parts,
+) -> None:
+    """The second joins under load, then the first is killed with -9: nothing is lost."""
+    paths = [kafka_parts.folder / "first.jsonl", kafka_parts.folder / "second.jsonl"]
+    await kafka_parts.submit(150)
+    async with kafka_parts.consumer(f"jsonl:{paths[0]}") as first:
+        await kafka_parts.delivered(10)
+        async with kafka_parts.consumer(f"jsonl:{paths[1]}") as second:
+            await second.event(lambda event: event.get("partitions"), seconds=40)
+            await kafka_parts.submit(150, first=150)
+            await kafka_parts.delivered(180)
+            await first.kill()
+            await kafka_parts.delivered(300)
+            assert await second.stop() == 0
+    await all_is_settled(kafka_parts, paths)
+    assert paths[1].read_text()
+
+
+async def all_is_settled(parts: Parts, paths: list[Path]) -> None:
+    """Everything is delivered and handed over, and each claim is kept and was paid once."""
     deliveries = await parts.deliveries()
     assert {delivery.state for delivery in deliveries} == {DELIVERY_STATE_DELIVERED}
     assert all(delivery.receipts for delivery in deliveries)
-    handed = {json.loads(line)["deliveryId"] for line in path.read_text().splitlines()}
+    lines = [line for path in paths for line in path.read_text().splitlines()]
+    handed = {json.loads(line)["deliveryId"] for line in lines if line.endswith("}")}
     assert handed == {delivery.delivery_id for delivery in deliveries}
     charged = [cdr_id for cdr_id, _ in await parts.evidence.charges(parts.buyer)]
     claimed = [receipt.cdr_id for delivery in deliveries for receipt in delivery.receipts]
