@@ -12,7 +12,6 @@ import { forget, keep } from "./store";
 import { upload, type Parcel } from "./upload";
 
 const STORE_MOST_MS = 1_000;
-const FORGET_MOST_MS = 200;
 
 /** How one call stands. */
 interface Call {
@@ -80,7 +79,7 @@ async function keptAndUploaded(call: Call, parcel: Parcel): Promise<CaptureResul
   try {
     const result = await upload(parcel, false);
     // The caller's next step is to leave the page: let the next one find nothing to repeat.
-    await atMost(FORGET_MOST_MS, settle(() => forget(parcel.captureId)));
+    await atMost(STORE_MOST_MS, settle(() => forget(parcel.captureId)));
     return result;
   } catch (error) {
     const refusal = asCaptureError(error);

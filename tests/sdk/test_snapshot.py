@@ -278,7 +278,7 @@ async def test_a_page_beyond_the_limits_is_too_large(
     tab: Page, site: Site, service: Service
 ) -> None:
     """Depth and bytes; nothing is sent or kept, and the library goes on working."""
-    await tab.goto(site.page("<div id=deep></div>"))
+    await tab.goto(site.page("<div id=deep hidden></div>"))
     await tab.evaluate(
         """() => { let at = document.getElementById("deep");
         for (let i = 0; i < 400; i++) at = at.appendChild(document.createElement("div")); }"""
