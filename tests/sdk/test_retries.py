@@ -41,8 +41,9 @@ async def test_a_capture_that_was_answered_is_forgotten_before_its_caller_goes_o
     """Whose next step is to leave the page: the next one would upload it again."""
     spy = """<script>const forget = IDBObjectStore.prototype.delete;
       IDBObjectStore.prototype.delete = function (key) {
-        this.transaction.addEventListener("complete", () => window.forgotten = true);
-        return forget.call(this, key); };</script>"""
+        const request = forget.call(this, key);
+        request.addEventListener("success", () => window.forgotten = true);
+        return request; };</script>"""
     await tab.goto(site.page("", head=spy))
     assert await tab.evaluate("ExpressConsent.captureCDR().then(() => window.forgotten)") is True
     assert await waiting(tab) == 0
