@@ -7,6 +7,7 @@
     ├── CaptureDisabled      403  the org takes no captures
     ├── NotFound             404  absent or not accessible: the two answer alike
     ├── MethodNotAllowed     405
+    ├── TooSlow              408  (ours) the body did not come in time
     ├── Conflict             409  the id is taken
     ├── Gone                 410  the share has expired
     ├── CdrInvalid           410  the CDR was invalidated by an operator
@@ -78,6 +79,13 @@ class MethodNotAllowed(EvidenceError):
 
     code, status = "METHOD_NOT_ALLOWED", 405
     default = "method not allowed"
+
+
+class TooSlow(EvidenceError):
+    """The body did not come in time; nothing was stored."""
+
+    code, status = "TIMEOUT", 408
+    default = "the body did not come in time"
 
 
 class Conflict(EvidenceError):

@@ -41,18 +41,25 @@ class Rate:
 
 
 class Room:
-    """Room in memory for what is being read, whoever sends it."""
+    """Room in memory for what is being read; no single name can have more than an eighth."""
 
     def __init__(self, most_bytes: int) -> None:
         self._free = most_bytes
+        self._most_each = most_bytes // 8
+        self._held: dict[str, int] = {}
 
     @contextmanager
-    def reserved(self, size_bytes: int) -> Iterator[None]:
+    def reserved(self, name: str, size_bytes: int) -> Iterator[None]:
         """Holds room until the block ends; raises `Overloaded` where there is none."""
-        if size_bytes > self._free:
+        held = self._held.get(name, 0) + size_bytes
+        if size_bytes > self._free or held > self._most_each:
             raise Overloaded("too many uploads at once; try again")
         self._free -= size_bytes
+        self._held[name] = held
         try:
             yield
         finally:
             self._free += size_bytes
+            self._held[name] -= size_bytes
+            if not self._held[name]:
+                del self._held[name]

@@ -26,7 +26,7 @@ from evidence import disclosures, sharing
 from evidence.blobs import Blobs, key_for
 from evidence.capture import AddCapture, FindPlace, Found
 from evidence.commands import Added, Cdr, Ledger, Upload
-from evidence.errors import CaptureDisabled, Forbidden, InvalidArgument
+from evidence.errors import CaptureDisabled, Forbidden, InvalidArgument, TooSlow
 from evidence.http.body import read
 from evidence.http.envelope import ok
 from evidence.ids import mint_id
@@ -50,6 +50,7 @@ SDK_PATH = "/sdk/v1/sdk.js"
 SDK_FILE = Path(__file__).parent.parent / "static" / "sdk.js"
 
 _INLINE_BYTES = 128 * 1024  # larger bodies are read on a thread: the loop goes on meanwhile
+_BODY_SECONDS = 120  # the longest that the library waits for a call
 _HEAVY_AT_ONCE = 2  # a body at every limit becomes some hundred megabytes of nodes
 _SCRIPT_SECONDS = 3600
 _OPEN = {"access-control-allow-origin": "*", "access-control-expose-headers": "Retry-After"}
@@ -112,8 +113,8 @@ class Captures:
         found = await self._ledger.read(FindPlace(sent.client_id, sent.host, sent.capture_id))
         if found.disabled and not found.known:
             raise CaptureDisabled
-        with self._limits.room.reserved(_announced(request)):
-            body = await read(request, MAX_UPLOAD_BYTES)
+        with self._limits.room.reserved(neighbourhood(sent.address), _announced(request)):
+            body = await _received(request)
             upload = await self._read(body, sent)
             return await self._keep(found, sent, body, upload)
 
@@ -318,6 +319,14 @@ def _browser(sent: _Sent, envelope: Envelope) -> dict[str, Any]:
 def _plain(text: str) -> str:
     """Text without NUL, which PostgreSQL does not keep."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+async def _received(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await read(request, MAX_UPLOAD_BYTES)
+    except TimeoutError:
+        raise TooSlow from None
 
 
 def _announced(request: Request) -> int:

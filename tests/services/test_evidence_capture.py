@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from evidence.http import capture
 from evidence.http.capture import SDK_FILE
 from evidence.snapshot import MAX_ENVELOPE_BYTES, MAX_UPLOAD_BYTES
 from tests.builders_capture import (
@@ -347,6 +348,24 @@ async def test_a_hostile_snapshot_is_kept_as_it_came_and_never_run(
     seen = (await evidence.get(generator.key, f"/v1/cdrs/{data['cdrId']}")).json()["data"]
     assert seen["disclosures"][0]["language"] == "I agree to be called."
     assert _stored(tmp_path) == [packed(envelope)]
+
+
+async def test_a_body_that_does_not_come_is_given_up(
+    evidence: EvidenceClient, generator: AnOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """408, which the library tries again; who stalls holds no room for ever."""
+    monkeypatch.setattr(capture, "_BODY_SECONDS", 0.01)
+    never = asyncio.Event()
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"{"
+        await never.wait()
+
+    envelope = an_envelope()
+    path = f"/v1/captures?cid=cid_a&captureId={envelope['captureId']}&encoding=identity"
+    answer = await evidence.http.post(path, headers={"origin": ORIGIN}, content=stalling())
+    assert code_of(answer) == (408, "TIMEOUT")
+    assert answer.headers["access-control-allow-origin"] == "*"
 
 
 async def test_one_address_can_flood_no_more_than_its_share(tmp_path: Path, clock: ATime) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from evidence.errors import Overloaded
@@ -51,10 +53,24 @@ def test_names_are_remembered_in_bounded_memory() -> None:
 
 def test_room_is_given_back_whatever_happens() -> None:
     """Full is refused, without taking any."""
-    room = Room(10)
-    with room.reserved(8), pytest.raises(Overloaded), room.reserved(3):
-        pass
-    with pytest.raises(ZeroDivisionError), room.reserved(8):
+    room = Room(80)
+    with ExitStack() as held:
+        for number in range(8):
+            held.enter_context(room.reserved(f"name-{number}", 10))
+        with pytest.raises(Overloaded), room.reserved("another", 1):
+            pass
+    with pytest.raises(ZeroDivisionError), room.reserved("name", 10):
         raise ZeroDivisionError
-    with room.reserved(10):
+    with room.reserved("name", 10):
         pass
+    assert (room._free, room._held) == (80, {})
+
+
+def test_one_name_cannot_take_all_the_room() -> None:
+    """Who opens many uploads and sends them slowly holds up itself, and nobody else."""
+    room = Room(80)
+    with room.reserved("slow", 10):
+        with pytest.raises(Overloaded), room.reserved("slow", 1):
+            pass
+        with room.reserved("another", 10):
+            pass
