@@ -196,6 +196,31 @@ async def test_the_caller_waits_no_longer_than_it_said(
     assert len(service.cdrs) == 1
 
 
+@pytest.mark.parametrize(
+    ("connection", "seconds"), [("{rtt: 50, downlink: 10}", 5), ("{rtt: 2000, downlink: 0.1}", 20)]
+)
+async def test_the_connection_decides_how_long_a_caller_waits(
+    tab: Page, site: Site, service: Service, connection: str, seconds: int
+) -> None:
+    """Between 5 and 20 s, where the caller says nothing."""
+    fake = (
+        f"<script>Object.defineProperty(navigator, 'connection', {{value: {connection}}})</script>"
+    )
+    await tab.clock.install()
+    await tab.goto(site.page("", head=fake))
+    service.trouble = [stalls(asyncio.Event())]
+    await tab.evaluate(
+        "() => { window.outcome = 'waiting';"
+        "ExpressConsent.captureCDR().catch((error) => { window.outcome = error.message; }); }"
+    )
+    await service.wait_for(1)
+    await tab.clock.fast_forward((seconds - 2) * 1000)
+    assert await tab.evaluate("outcome") == "waiting"
+    await tab.clock.fast_forward(3000)
+    await tab.wait_for_function("outcome !== 'waiting'")
+    assert await tab.evaluate("outcome") == f"no answer within {seconds * 1000} ms"
+
+
 async def test_a_service_below_a_path_is_found(tab: Page, site: Site) -> None:
     """The endpoint is derived from the script's own URL, prefix included."""
     async with running(prefix="/evidence/eu") as elsewhere:
