@@ -12,7 +12,22 @@ from contextlib import closing
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal_column, select, tuple_, update
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    and_,
+    bindparam,
+    case,
+    column,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+    values,
+)
 
 from gateway.bell import EVENTS
 from gateway.delivery import UNSETTLED, EventKind, State
@@ -23,7 +38,7 @@ from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.tables import deliveries, events, leads, receipts
 from gateway.ledger.transaction import Transaction
 from gateway.market import Market
-from leadgate.sql import Prepared
+from leadgate.sql import Prepared, PreparedRows
 
 T = TypeVar("T")
 
@@ -31,6 +46,13 @@ CHUNK_BYTES: Final = 1024 * 1024
 """Submissions are read until they exceed this, whatever the count: memory stays bounded."""
 
 _OVERLOAD_PAUSE_SECONDS = 0.1
+
+
+def rows_of(*names: str) -> CTE:
+    """Rows that a statement is given, as a table of that statement: for `PreparedRows`."""
+    row = values(*(column(name, BigInteger) for name in names), name="given")
+    return row.data([tuple(bindparam(f"given_{name}") for name in names)]).cte("given")
+
 
 _row = deliveries.c
 _key = (_row.lead_key == bindparam("lead"), _row.buyer_key == bindparam("buyer"))
@@ -71,15 +93,21 @@ _RECEIPTS = Prepared(
         receipts.c.lead_key == bindparam("lead"), receipts.c.buyer_key == bindparam("buyer")
     )
 )
-_MARK = Prepared(
+_marked = rows_of("lead", "buyer", "attempt", "due", "now")
+_MARK = PreparedRows(
     update(deliveries)
-    .where(*_key, *_as_read)
+    .where(
+        _row.lead_key == _marked.c.lead,
+        _row.buyer_key == _marked.c.buyer,
+        _row.attempt == _marked.c.attempt,
+        _row.due_time == _marked.c.due,
+    )
     .values(
         state=case((_row.state == int(State.PENDING), int(State.PUBLISHED)), else_=_row.state),
         due_time=None,
         lease=None,
         replay=0,
-        update_time=bindparam("now"),
+        update_time=_marked.c.now,
     )
 )
 _FAIL = Prepared(
@@ -117,34 +145,38 @@ _OLDEST = Prepared(
     .order_by(_row.lead_key)
     .limit(1)
 )
-_EVENT_COLUMNS = (
-    events.c.lead_key,
-    events.c.buyer_key,
-    events.c.generator_key,
-    events.c.kind,
-    events.c.state,
-    events.c.attempt,
-    events.c.event_time,
-    events.c.reason,
-    events.c.partition,
-    events.c.offset,
+_told = rows_of(
+    *("lead", "buyer", "generator", "kind", "attempt", "now", "reason", "partition", "offset")
 )
 # The state is read where it stands after the mark: a report may have overtaken it.
-_ADD_EVENT = Prepared(
+_ADD_EVENTS = PreparedRows(
     insert(events).from_select(
-        _EVENT_COLUMNS,
+        [
+            events.c.lead_key,
+            events.c.buyer_key,
+            events.c.generator_key,
+            events.c.kind,
+            events.c.state,
+            events.c.attempt,
+            events.c.event_time,
+            events.c.reason,
+            events.c.partition,
+            events.c.offset,
+        ],
         select(
-            _row.lead_key,
-            _row.buyer_key,
-            bindparam("generator"),
-            bindparam("kind"),
+            _told.c.lead,
+            _told.c.buyer,
+            _told.c.generator,
+            _told.c.kind,
             _row.state,
-            bindparam("of_attempt"),
-            bindparam("now"),
-            bindparam("why"),
-            bindparam("at_partition"),
-            bindparam("at_offset"),
-        ).where(*_key),
+            _told.c.attempt,
+            _told.c.now,
+            _told.c.reason,
+            _told.c.partition,
+            _told.c.offset,
+        ).join_from(
+            _told, deliveries, and_(_row.lead_key == _told.c.lead, _row.buyer_key == _told.c.buyer)
+        ),
     )
 )
 
@@ -158,13 +190,13 @@ def scan(
     lease each of them has.
     """
     time, lead = (after.due_time, after.lead_key) if after else (-1, -1)
-    values = {"buyer": buyer_key, "now": now, "count": count + 1, "time": time, "lead": lead}
+    place = {"buyer": buyer_key, "now": now, "count": count + 1, "time": time, "lead": lead}
     rows: list[Due] = []
     standings: list[tuple[int, int | None]] = []
     size = 0
     # A cursor of its own: closed early, it ends the read, which would hold back checkpoints.
     with closing(cursor.connection.cursor()) as reading:
-        reading.execute(_DUE.sql, [values[name] for name in _DUE.names])
+        reading.execute(_DUE.sql, [place[name] for name in _DUE.names])
         for *row, has_receipts, state, lease in reading:
             if len(rows) == count or size > CHUNK_BYTES:
                 return Waiting(rows, more=True, next_time=now), standings
@@ -190,8 +222,8 @@ def mark(transaction: Transaction, buyer_key: int, sent: Sequence[Sent]) -> None
     as it is: only the event of that attempt is added.
     """
     now = transaction.now
-    marks = [(now, due.lead_key, buyer_key, due.attempt, due.due_time) for due, _, _ in sent]
-    _MARK.many(transaction.cursor, marks)
+    marks = [(due.lead_key, buyer_key, due.attempt, due.due_time, now) for due, _, _ in sent]
+    _MARK.run(transaction.cursor, marks)
     happenings = (
         Happening(due.lead_key, due.generator_key, due.attempt, partition, offset)
         for due, partition, offset in sent
@@ -231,10 +263,10 @@ def add_events(
 ) -> None:
     """Adds an event of one kind for each row, with the state its delivery is in now."""
     now = transaction.now
-    _ADD_EVENT.many(
+    _ADD_EVENTS.run(
         transaction.cursor,
         [
-            (generator, int(kind), attempt, now, reason, partition, offset, lead, buyer_key)
+            (lead, buyer_key, generator, int(kind), attempt, now, reason, partition, offset)
             for lead, generator, attempt, partition, offset in rows
         ],
     )
