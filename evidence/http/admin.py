@@ -33,6 +33,7 @@ from evidence.commands import (
 from evidence.errors import Conflict
 from evidence.http.body import read_model
 from evidence.http.envelope import ok
+from evidence.http.openapi import takes
 from evidence.ids import mint_id
 from leadgate.keys import mint, parse
 
@@ -218,12 +219,12 @@ class Admin:
 
 def add_routes(app: FastAPI, admin: Admin) -> None:
     """Adds the paths of the operator's API."""
-    app.post("/admin/v1/orgs")(admin.add_org)
+    app.post("/admin/v1/orgs", **takes(NewOrg))(admin.add_org)
     app.get("/admin/v1/orgs/{org_id}/charges")(admin.list_charges)
-    app.post("/admin/v1/domains")(admin.add_domain)
-    app.post("/admin/v1/keys")(admin.add_key)
+    app.post("/admin/v1/domains", **takes(NewDomain))(admin.add_domain)
+    app.post("/admin/v1/keys", **takes(NewKey))(admin.add_key)
     app.post("/admin/v1/keys/{key_id}/revoke")(admin.revoke_key)
-    app.post("/admin/v1/clients")(admin.add_client)
+    app.post("/admin/v1/clients", **takes(NewClient))(admin.add_client)
     app.post("/admin/v1/clients/{client_id}/disable")(admin.disable_client)
-    app.post("/admin/v1/cdrs")(admin.add_cdr)
+    app.post("/admin/v1/cdrs", **takes(NewCdr))(admin.add_cdr)
     app.post("/admin/v1/cdrs/{cdr_id}/invalidate")(admin.invalidate_cdr)

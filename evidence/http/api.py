@@ -12,7 +12,7 @@ from starlette.responses import Response
 from evidence.callers import Callers
 from evidence.commands import Ledger
 from evidence.errors import EvidenceError
-from evidence.http import admin, capture, packages, v1
+from evidence.http import admin, capture, openapi, packages, v1
 from evidence.http.envelope import Edge, ok, on_http_error, on_refusal
 
 
@@ -39,6 +39,7 @@ def application(
     admin.add_routes(app, admin.Admin(ledger, callers, public_url))
     for add_routes in rooms:
         add_routes(app)
+    openapi.add_routes(app)
     app.get("/healthz", include_in_schema=False)(_health)
     app.add_middleware(Edge)
     app.add_middleware(capture.OpenToPages)

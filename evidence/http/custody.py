@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from evidence.commands import Ledger
 from evidence.custody import AddSigningKey, GetCustody, ListSigningKeys
 from evidence.export import ExportCdrs, Exports
 from evidence.http.envelope import JsonResponse, ok
+from evidence.http.openapi import asks
 from evidence.signing import Vault, jwk
 from leadgate.chain import Entry
 
@@ -24,6 +25,10 @@ log = structlog.get_logger("evidence.custody")
 JWKS_PATH = "/.well-known/jwks.json"
 
 _KEYS_SECONDS = 300
+_EXPORT: Mapping[str, Mapping[str, Any]] = {
+    "cdrId": {"type": "string"},
+    "content": {"type": "string", "enum": ["0", "1"], "default": "0"},
+}
 
 
 class CustodyApi:
@@ -94,7 +99,7 @@ def add_routes(app: FastAPI, api: CustodyApi) -> None:
     app.get("/v1/cdrs/{cdr_id}/custody")(api.get_custody)
     app.get(JWKS_PATH)(api.keys)
     app.post("/admin/v1/signing-keys")(api.rotate)
-    app.get("/admin/v1/export")(api.export)
+    app.get("/admin/v1/export", **asks(_EXPORT))(api.export)
 
 
 def _shown(entry: Entry) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from evidence.errors import (
     Unauthenticated,
 )
 from evidence.http.envelope import JsonResponse, logged
+from evidence.http.openapi import CDRS, asks
 from evidence.http.paging import cdrs_of
 from evidence.lists import Search
 from evidence.packages import CollectValidation, SharePackage
@@ -183,7 +184,7 @@ class Legacy:
 def add_routes(app: FastAPI, legacy: Legacy) -> None:
     """Adds the paths of the legacy API."""
     app.get("/domains")(legacy.domains)
-    app.get("/domains/{domain_id}/snapshots")(legacy.snapshots)
+    app.get("/domains/{domain_id}/snapshots", **asks(CDRS))(legacy.snapshots)
     app.get("/snapshots/{transaction_id}")(legacy.snapshot)
     app.get("/shareLeadValidation/{lead_validation_id}")(legacy.share)
     app.get("/collectLeadValidation/{token}")(legacy.collect)

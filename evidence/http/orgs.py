@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from evidence.commands import Ledger, StoredKey
 from evidence.errors import InvalidArgument
 from evidence.http.body import read_model
 from evidence.http.envelope import ok
+from evidence.http.openapi import PAGE, asks, takes
 from evidence.http.paging import page_size
 from evidence.orgs import (
     MAX_RETENTION_DAYS,
@@ -34,6 +36,14 @@ log = structlog.get_logger("evidence.admin")
 BODY_LIMIT_BYTES = 16 * 1024
 _DAY_MS = 24 * 3600 * 1000
 _MAX_CHARGES = 1000
+_MOMENT = {"type": "integer", "minimum": 0, "maximum": MAX_TIME_MS}
+_CHARGES: Mapping[str, Mapping[str, Any]] = {
+    **PAGE,
+    "pageSize": {"type": "integer", "minimum": 1, "maximum": _MAX_CHARGES, "default": 20},
+    "orgId": {"type": "string"},
+    "from": _MOMENT,
+    "until": _MOMENT,
+}
 
 
 class OrgChange(Body):
@@ -170,13 +180,13 @@ class Orgs:
 
 def add_routes(app: FastAPI, orgs: Orgs) -> None:
     """Adds the paths of orgs, keys and charges."""
-    app.get("/admin/v1/orgs")(orgs.list_orgs)
+    app.get("/admin/v1/orgs", **asks(PAGE))(orgs.list_orgs)
     app.get("/admin/v1/orgs/{org_id}")(orgs.get_org)
-    app.patch("/admin/v1/orgs/{org_id}")(orgs.change_org)
+    app.patch("/admin/v1/orgs/{org_id}", **takes(OrgChange))(orgs.change_org)
     app.get("/admin/v1/orgs/{org_id}/domains")(orgs.list_domains)
     app.get("/admin/v1/orgs/{org_id}/keys")(orgs.list_keys)
-    app.post("/admin/v1/keys/{key_id}/rotate")(orgs.rotate_key)
-    app.get("/admin/v1/charges")(orgs.export_charges)
+    app.post("/admin/v1/keys/{key_id}/rotate", **takes(KeyRotation))(orgs.rotate_key)
+    app.get("/admin/v1/charges", **asks(_CHARGES))(orgs.export_charges)
 
 
 def _org(org: OrgView) -> dict[str, Any]:

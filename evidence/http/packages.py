@@ -18,10 +18,22 @@ from evidence.commands import Claimed, Ledger
 from evidence.errors import InvalidArgument
 from evidence.http.body import read_object
 from evidence.http.envelope import ok
+from evidence.http.openapi import fields, takes
 from evidence.packages import GetPackage, Lost, PackageClaimed, PackageView, SharePackage
 from evidence.shown import shown
 
 BODY_LIMIT_BYTES = 64 * 1024
+EXPIRY: Mapping[str, Any] = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": sharing.MAX_EXPIRY_MS,
+    "default": sharing.DEFAULT_EXPIRY_MS,
+}
+"""Schema of `expiresInMs`."""
+SHARE = fields(
+    expiresInMs=EXPIRY,
+    acrossSubGroupIds={"type": "array", "items": {"type": "string"}},
+)
 
 
 class Packages:
@@ -75,7 +87,7 @@ class Packages:
 def add_routes(app: FastAPI, packages: Packages) -> None:
     """Adds the paths of packages."""
     app.get("/v1/packages/{package_id}")(packages.get)
-    app.post("/v1/packages/{package_id}/share")(packages.share)
+    app.post("/v1/packages/{package_id}/share", **takes(SHARE))(packages.share)
 
 
 def claimed(answer: Claimed) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from evidence.capture import Body
 from evidence.commands import Ledger
 from evidence.http.body import read_model
 from evidence.http.envelope import ok
+from evidence.http.openapi import takes
 from evidence.retention import GetKeeping, HoldCdr, ReleaseCdr
 
 log = structlog.get_logger("evidence.admin")
@@ -72,5 +73,5 @@ class Holds:
 def add_routes(app: FastAPI, holds: Holds) -> None:
     """Adds the paths of retention."""
     app.get("/admin/v1/cdrs/{cdr_id}/retention")(holds.get)
-    app.post("/admin/v1/cdrs/{cdr_id}/hold")(holds.hold)
+    app.post("/admin/v1/cdrs/{cdr_id}/hold", **takes(NewHold))(holds.hold)
     app.post("/admin/v1/cdrs/{cdr_id}/release")(holds.release)

@@ -17,13 +17,15 @@ from evidence.commands import Claim, Collect, GetCdr, Ledger, ListDomains, Share
 from evidence.errors import InvalidArgument, NotFound
 from evidence.http.body import read_object
 from evidence.http.envelope import ok
-from evidence.http.packages import claimed, claimed_package, expires_in_ms_of
+from evidence.http.openapi import CDRS, asks, fields, takes
+from evidence.http.packages import EXPIRY, claimed, claimed_package, expires_in_ms_of
 from evidence.http.paging import cdrs_of
 from evidence.lists import ListCdrs, Search
 from evidence.packages import ClaimPackage
 from evidence.shown import shown, shown_whole
 
 BODY_LIMIT_BYTES = 4096
+CLAIM = fields(collect={"type": "boolean", "default": True})
 
 
 class V1:
@@ -121,12 +123,12 @@ class V1:
 
 def add_routes(app: FastAPI, v1: V1) -> None:
     """Adds the paths of the v1 API; matched in this order, so the claim comes first."""
-    app.post("/v1/shares/{token}")(v1.claim)
-    app.post("/v1/cdrs/{cdr_id}/share")(v1.share)
+    app.post("/v1/shares/{token}", **takes(CLAIM))(v1.claim)
+    app.post("/v1/cdrs/{cdr_id}/share", **takes(fields(expiresInMs=EXPIRY)))(v1.share)
     app.post("/v1/cdrs/{cdr_id}/collect")(v1.collect)
     app.get("/v1/cdrs/{cdr_id}")(v1.get_cdr)
     app.get("/v1/domains")(v1.list_domains)
-    app.get("/v1/domains/{domain_id}/cdrs")(v1.list_cdrs)
+    app.get("/v1/domains/{domain_id}/cdrs", **asks(CDRS))(v1.list_cdrs)
 
 
 def _wanted(org: int, domain: str, query: Mapping[str, str]) -> ListCdrs:

@@ -20,6 +20,7 @@ from evidence.capture import Body
 from evidence.commands import Ledger
 from evidence.http.body import read_model
 from evidence.http.envelope import ok
+from evidence.http.openapi import PAGE, asks, takes
 from evidence.http.paging import page_size
 from evidence.webhooks import (
     SECRET_BYTES,
@@ -116,10 +117,10 @@ def add_routes(app: FastAPI, webhooks: Webhooks) -> None:
     """Adds the paths of webhooks."""
     path = "/admin/v1/orgs/{org_id}/webhook"
     app.get(path)(webhooks.get)
-    app.put(path)(webhooks.set_url)
-    app.post(f"{path}/secret")(webhooks.rotate_secret)
+    app.put(path, **takes(NewUrl))(webhooks.set_url)
+    app.post(f"{path}/secret", **takes(NewSecret))(webhooks.rotate_secret)
     app.delete(f"{path}/secret")(webhooks.drop_secrets)
-    app.get(f"{path}/deliveries")(webhooks.list_deliveries)
+    app.get(f"{path}/deliveries", **asks(PAGE))(webhooks.list_deliveries)
 
 
 def _delivery(delivery: Delivery) -> dict[str, Any]:
