@@ -71,14 +71,19 @@ def chromium_at(setting: str) -> str | None:
 class ChromiumRenderer:
     """Renders in a child process with a headless Chromium; an async context manager.
 
-    `networks`: private networks that assets of pages may be fetched from.
+    `networks`: private networks that assets of pages may be fetched from. The child
+    ends after `idle_seconds` without a page: a browser holds half a gigabyte.
     """
 
-    def __init__(self, chromium: str, networks: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, chromium: str, networks: Iterable[Network] = (), *, idle_seconds: float = 120.0
+    ) -> None:
         self._chromium = chromium
         self._networks = tuple(networks)
+        self._idle_seconds = idle_seconds
         self._child: _Child | None = None
         self._turn = asyncio.Lock()
+        self._rest: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,6 +91,8 @@ class ChromiumRenderer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
         await self._end()
 
     @property
@@ -104,6 +111,8 @@ class ChromiumRenderer:
 
     async def _asked(self, header: dict[str, Any], body: bytes) -> bytes:
         async with self._turn:
+            if self._rest is not None:
+                self._rest.cancel()
             child = await self._ready()
             try:
                 async with asyncio.timeout(DRAW_SECONDS), PageAssets(self._networks) as assets:
@@ -117,6 +126,14 @@ class ChromiumRenderer:
             except asyncio.CancelledError:
                 await self._end()  # its answer would be taken for that to the next job
                 raise
+            finally:
+                self._rest = asyncio.create_task(self._end_idle())
+
+    async def _end_idle(self) -> None:
+        await asyncio.sleep(self._idle_seconds)
+        # Whoever takes the turn first cancels this, or finds no child.
+        async with self._turn:
+            await self._end()
 
     async def _ready(self) -> _Child:
         if self._child is not None and self._child.pages >= _PAGES_PER_CHILD:

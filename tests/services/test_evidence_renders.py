@@ -270,6 +270,14 @@ async def test_a_renderer_that_is_killed_is_replaced(
     assert await renderer.draw(packed(envelope_of(a_page())), "gzip")
 
 
+async def test_a_renderer_without_work_ends_and_comes_back() -> None:
+    """It holds no memory while nobody captures."""
+    async with ChromiumRenderer(executable(), idle_seconds=0.01) as renderer:
+        await renderer.draw(packed(envelope_of(a_page())), "gzip")
+        await until(lambda: renderer.pid is None)
+        assert await renderer.draw(packed(envelope_of(a_page())), "gzip")
+
+
 async def test_the_renderer_knows_no_secret_of_the_service(
     renderer: ChromiumRenderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
