@@ -18,26 +18,27 @@ from gateway.delivery import UNSETTLED, EventKind, State
 from gateway.due import Due, Waiting
 from gateway.errors import OverloadedError, StoppingError
 from gateway.ledger.ledger import SqlLedger
-from gateway.ledger.outbox import Happening, add_events, fail, persist, scan
+from gateway.ledger.outbox import Happening, add_events, fail, persist, rows_of, scan
 from gateway.ledger.tables import deliveries
 from gateway.ledger.transaction import Transaction
 from gateway.market import Market
-from leadgate.sql import Prepared
+from leadgate.sql import Prepared, PreparedRows
 
 LEASE: Final = timedelta(seconds=60)
 """How long a delivery stays with a stream that shows no sign of life."""
 
 _row = deliveries.c
 _HELD = Prepared(select(func.count()).where(_row.lease == bindparam("stream")))
-_HAND_OUT = Prepared(
+_handed = rows_of("lead", "buyer", "state", "attempt", "lease_end", "stream", "now")
+_HAND_OUT = PreparedRows(
     update(deliveries)
-    .where(_row.lead_key == bindparam("lead"), _row.buyer_key == bindparam("buyer"))
+    .where(_row.lead_key == _handed.c.lead, _row.buyer_key == _handed.c.buyer)
     .values(
-        state=bindparam("new_state"),
-        attempt=bindparam("new_attempt"),
-        due_time=bindparam("lease_end"),
-        lease=bindparam("stream"),
-        update_time=bindparam("now"),
+        state=_handed.c.state,
+        attempt=_handed.c.attempt,
+        due_time=_handed.c.lease_end,
+        lease=_handed.c.stream,
+        update_time=_handed.c.now,
     )
 )
 _RENEW = Prepared(
@@ -71,15 +72,19 @@ def take(
         return Waiting((), more=False, next_time=None)
     now = transaction.now
     waiting, standings = scan(transaction.cursor, buyer_key, now, room)
+    lease_end = _end_of_lease(now)
     handed: list[Due] = []
+    changes: list[tuple[int, ...]] = []
     released: list[Happening] = []
     for due, (state, lease) in zip(waiting.rows, standings, strict=True):
         attempt = due.attempt
         if _is_new_attempt(state, lease):
             released.append(Happening(due.lead_key, due.generator_key, attempt))
             attempt += 1
-        handed.append(due._replace(attempt=attempt, due_time=_end_of_lease(now)))
-        _hand_out(transaction, buyer_key, stream, handed[-1], state)
+        handed.append(due._replace(attempt=attempt, due_time=lease_end))
+        after = int(State.PUBLISHED if state == State.PENDING else state)
+        changes.append((due.lead_key, buyer_key, after, attempt, lease_end, stream, now))
+    _HAND_OUT.run(transaction.cursor, changes)
     _tell(transaction, buyer_key, EventKind.RELEASED, released)
     published = [Happening(due.lead_key, due.generator_key, due.attempt) for due in handed]
     _tell(transaction, buyer_key, EventKind.PUBLISHED, published)
@@ -96,19 +101,6 @@ def _tell(
 def _is_new_attempt(state: int, lease: int | None) -> bool:
     """Whether an earlier lease ended without a report; what is settled keeps its attempt."""
     return lease is not None and state in UNSETTLED
-
-
-def _hand_out(transaction: Transaction, buyer_key: int, stream: int, due: Due, state: int) -> None:
-    _HAND_OUT.run(
-        transaction.cursor,
-        lead=due.lead_key,
-        buyer=buyer_key,
-        new_state=int(State.PUBLISHED if state == State.PENDING else state),
-        new_attempt=due.attempt,
-        lease_end=due.due_time,
-        stream=stream,
-        now=transaction.now,
-    )
 
 
 def renew(transaction: Transaction, stream: int) -> None:

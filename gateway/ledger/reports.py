@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 from sqlalchemy.dialects import sqlite
 
 from gateway import retry
 from gateway.bell import EVENTS
-from gateway.delivery import DeliveryKey, EventKind, State
+from gateway.delivery import UNSETTLED, DeliveryKey, EventKind, State
 from gateway.errors import (
     GatewayError,
     InvalidRequestError,
@@ -25,7 +25,7 @@ from gateway.ledger.tables import deliveries, events, leads, receipts
 from gateway.ledger.transaction import Transaction
 from gateway.reports import Reported
 from gateway.settlement import SETTLED_STATE, Outcome, Receipt, Report, Standing, Verdict, judge
-from leadgate.sql import Prepared
+from leadgate.sql import Prepared, PreparedRows
 from leadgate.v1.delivery_pb2 import ClaimStatus, DeliveryEvent
 from leadgate.v1.delivery_pb2 import Receipt as ReceiptMessage
 from leadgate.v1.lead_pb2 import Share
@@ -43,6 +43,12 @@ _FIND = Prepared(
         deliveries.c.state,
         deliveries.c.attempt,
         deliveries.c.lease,
+        exists()
+        .where(
+            receipts.c.lead_key == deliveries.c.lead_key,
+            receipts.c.buyer_key == deliveries.c.buyer_key,
+        )
+        .label("has_receipts"),
     )
     .join_from(leads, deliveries)
     .where(leads.c.lead_id == bindparam("lead_id"), deliveries.c.buyer_key == bindparam("buyer"))
@@ -60,8 +66,8 @@ _CLOSED = Prepared(
         events.c.kind == bindparam("of_kind"),
     )
 )
-_ADD_RECEIPT = Prepared(sqlite.insert(receipts).prefix_with("OR REPLACE"))
-_ADD_EVENT = Prepared(
+_ADD_RECEIPTS = PreparedRows(sqlite.insert(receipts).prefix_with("OR REPLACE"))
+_ADD_EVENTS = PreparedRows(
     insert(events).values(
         {
             name: bindparam(name)
@@ -117,6 +123,7 @@ class _Delivery:
     state: State
     attempt: int
     lease: int | None
+    has_receipts: bool
     shares: tuple[Share, ...]
 
 
@@ -149,14 +156,15 @@ def settle(transaction: Transaction, buyer_id: str, report: Report) -> Reported:
                 [Violation("receipts.cdr_id", "must be a CDR of the delivery's record")]
             ),
         )
-    held = _keep_receipts(transaction, delivery, report)
+    held, claimed = _keep_receipts(transaction, delivery, report)
     closed_so = _closed_so(transaction, delivery, report)
     standing = Standing(delivery.state, delivery.attempt, known, held, closed_so)
     verdict = judge(standing, report)
     if verdict is Verdict.SETTLE:
-        return _settle(transaction, delivery, report)
+        return _settle(transaction, delivery, report, claimed)
     if verdict is Verdict.DEFER:
-        return _defer(transaction, delivery, report, held)
+        return _defer(transaction, delivery, report, held, claimed)
+    _note(transaction, delivery, *claimed)
     if report.attempt == delivery.attempt and verdict is not Verdict.CLAIM_MISSING:
         _end_lease(transaction, delivery)
     return Reported(delivery.state, _refusal(verdict, delivery.state))
@@ -167,20 +175,22 @@ def _find(transaction: Transaction, buyer_id: str, report: Report) -> _Delivery 
     row = buyer and _FIND.one(transaction.cursor, lead_id=report.lead_id, buyer=buyer.key)
     if not buyer or not row:
         return None
-    lead_key, generator_key, submission, state, attempt, lease = row
+    lead_key, generator_key, submission, state, attempt, lease, has_receipts = row
     recipients = SubmitLeadRequest.FromString(submission).recipients
     shares = next(tuple(r.shares) for r in recipients if r.buyer_id == buyer_id)
     key = DeliveryKey(lead_key, buyer.key)
-    return _Delivery(key, generator_key, State(state), attempt, lease, shares)
+    return _Delivery(key, generator_key, State(state), attempt, lease, has_receipts, shares)
 
 
-def _keep_receipts(transaction: Transaction, delivery: _Delivery, report: Report) -> set[str]:
-    """Stores receipts that are news; returns the CDRs that have one now.
+def _keep_receipts(
+    transaction: Transaction, delivery: _Delivery, report: Report
+) -> tuple[set[str], list[_Event]]:
+    """Stores receipts that are news; returns the CDRs that have one now, and what to note.
 
     The first receipt of a CDR stands, but one that was only saved gives way to a claim.
     """
     cursor, (lead, buyer) = transaction.cursor, delivery.key
-    stored = dict(_RECEIPTS.all(cursor, lead=lead, buyer=buyer))
+    stored = dict(_RECEIPTS.all(cursor, lead=lead, buyer=buyer)) if delivery.has_receipts else {}
     unpaid = ClaimStatus.CLAIM_STATUS_SAVED_UNPAID
     news = [
         receipt
@@ -188,12 +198,14 @@ def _keep_receipts(transaction: Transaction, delivery: _Delivery, report: Report
         if receipt.cdr_id not in stored
         or (stored[receipt.cdr_id] == unpaid and receipt.status != unpaid)
     ]
-    if news:
-        rows = [(lead, buyer, r.cdr_id, r.status, r.encoded) for r in news]
-        _ADD_RECEIPT.many(cursor, rows)
-        claimed = _Event(EventKind.CLAIMED, delivery.state, report.attempt, receipts=_encoded(news))
-        _note(transaction, delivery, claimed)
-    return stored.keys() | {receipt.cdr_id for receipt in news}
+    held = stored.keys() | {receipt.cdr_id for receipt in news}
+    if not news:
+        return held, []
+    rows = [(lead, buyer, r.cdr_id, r.status, r.encoded) for r in news]
+    _ADD_RECEIPTS.run(cursor, rows)
+    return held, [
+        _Event(EventKind.CLAIMED, delivery.state, report.attempt, receipts=_encoded(news))
+    ]
 
 
 def _encoded(news: Iterable[Receipt]) -> bytes:
@@ -202,6 +214,9 @@ def _encoded(news: Iterable[Receipt]) -> bytes:
 
 
 def _closed_so(transaction: Transaction, delivery: _Delivery, report: Report) -> bool:
+    """Whether the attempt was closed by a report like this one; an open one was by none."""
+    if delivery.state in UNSETTLED and report.attempt == delivery.attempt:
+        return False
     lead, buyer = delivery.key
     reasons = _CLOSED.all(
         transaction.cursor,
@@ -213,16 +228,22 @@ def _closed_so(transaction: Transaction, delivery: _Delivery, report: Report) ->
     return any((reason or "") == report.reason for (reason,) in reasons)
 
 
-def _settle(transaction: Transaction, delivery: _Delivery, report: Report) -> Reported:
+def _settle(
+    transaction: Transaction, delivery: _Delivery, report: Report, claimed: list[_Event]
+) -> Reported:
     state = SETTLED_STATE[report.outcome]
     _move(transaction, delivery, state, delivery.attempt, reason=report.reason)
-    kind = _SETTLED_EVENT[report.outcome]
-    _note(transaction, delivery, _Event(kind, state, delivery.attempt, report.reason))
+    settled = _Event(_SETTLED_EVENT[report.outcome], state, delivery.attempt, report.reason)
+    _note(transaction, delivery, *claimed, settled)
     return Reported(state)
 
 
 def _defer(
-    transaction: Transaction, delivery: _Delivery, report: Report, held: set[str]
+    transaction: Transaction,
+    delivery: _Delivery,
+    report: Report,
+    held: set[str],
+    claimed: list[_Event],
 ) -> Reported:
     attempt = delivery.attempt
     step = retry.after_deferral(
@@ -233,17 +254,16 @@ def _defer(
     )
     if isinstance(step, retry.Final):
         deferred = _Event(EventKind.DEFERRED, State.FAILED, attempt, report.reason)
-        _note(transaction, delivery, deferred)
         _move(transaction, delivery, State.FAILED, attempt, reason=step.reason)
         failed = _Event(EventKind.FAILED, State.FAILED, attempt, step.reason)
-        _note(transaction, delivery, failed)
+        _note(transaction, delivery, *claimed, deferred, failed)
         return Reported(State.FAILED)
     due_time = transaction.now + step.delay // timedelta(microseconds=1)
     _move(
         transaction, delivery, State.PENDING, attempt + 1, reason=report.reason, due_time=due_time
     )
     deferred = _Event(EventKind.DEFERRED, State.PENDING, attempt, report.reason, due_time)
-    _note(transaction, delivery, deferred)
+    _note(transaction, delivery, *claimed, deferred)
     return Reported(State.PENDING)
 
 
@@ -288,22 +308,26 @@ def _move(
     transaction.rings.add(buyer)
 
 
-def _note(transaction: Transaction, delivery: _Delivery, event: _Event) -> None:
+def _note(transaction: Transaction, delivery: _Delivery, *happened: _Event) -> None:
     lead, buyer = delivery.key
-    _ADD_EVENT.run(
-        transaction.cursor,
-        lead_key=lead,
-        buyer_key=buyer,
-        generator_key=delivery.generator_key,
-        kind=int(event.kind),
-        state=int(event.state),
-        attempt=event.attempt,
-        event_time=transaction.now,
-        reason=event.reason or None,
-        due_time=event.due_time,
-        receipts=event.receipts,
-    )
-    transaction.rings.add(EVENTS)
+    rows = [
+        {
+            "lead_key": lead,
+            "buyer_key": buyer,
+            "generator_key": delivery.generator_key,
+            "kind": int(event.kind),
+            "state": int(event.state),
+            "attempt": event.attempt,
+            "event_time": transaction.now,
+            "reason": event.reason or None,
+            "due_time": event.due_time,
+            "receipts": event.receipts,
+        }
+        for event in happened
+    ]
+    _ADD_EVENTS.run(transaction.cursor, [[row[n] for n in _ADD_EVENTS.names] for row in rows])
+    if rows:
+        transaction.rings.add(EVENTS)
 
 
 def _refusal(verdict: Verdict, state: State) -> GatewayError | None:
