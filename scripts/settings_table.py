@@ -13,6 +13,7 @@ from pathlib import Path
 from consumers.settings import ConsumerSettings
 from evidence.settings import EvidenceSettings
 from gateway.settings import GatewaySettings
+from leadgate.cli.evidence_api import EvidenceClientSettings
 from leadgate.cli.settings import ClientSettings
 from leadgate.settings import Settings, rows
 
@@ -25,6 +26,7 @@ PARTS: dict[str, type[Settings]] = {
     "Consumer, `python -m consumers`": ConsumerSettings,
     "Evidence service, `python -m evidence`": EvidenceSettings,
     "The `leadgate` command": ClientSettings,
+    "`leadgate evidence`": EvidenceClientSettings,
 }
 
 
