@@ -1,14 +1,16 @@
-"""The renderer's process, `python -m evidence.drawing CHROMIUM`: a browser behind a pipe.
+"""The renderer's process, `python -m evidence.drawing CHROMIUM FOLDER`: a browser behind a pipe.
 
 It reads `draw` and `print` messages from stdin, one at a time, and answers on stdout
 with the picture of a snapshot, or the PDF of a report; in between it asks the service
-for what a page names. It has no database and no secret, and ends with its stdin.
+for what a page names. It has no database and no secret. It ends with its stdin, and
+takes its folder with it: whoever started it may have been killed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import sys
 from contextlib import suppress
 from typing import Any
@@ -26,9 +28,16 @@ _RECURSION = 5000  # levels of JSON that a snapshot of 300 nodes' depth may have
 _Asset = tuple[str, bytes] | None
 
 
-async def main(path: str) -> None:
-    """Serves until stdin ends."""
+async def main(path: str, folder: str) -> None:
+    """Serves until stdin ends, then removes the folder."""
     sys.setrecursionlimit(_RECURSION)
+    try:
+        await _serve(path)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def _serve(path: str) -> None:
     reader, writer = await _streams()
     async with chromium(path) as browser:
         await pipe.send(writer, {"ready": browser.version})
@@ -107,4 +116,4 @@ async def _streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))

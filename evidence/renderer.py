@@ -181,6 +181,7 @@ class _Child:
             "-m",
             "evidence.drawing",
             chromium,
+            folder.name,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # What a browser says may quote the page.

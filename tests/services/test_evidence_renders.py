@@ -135,7 +135,7 @@ async def test_a_snapshot_that_cannot_be_drawn_ends_as_failed(tmp_path: Path) ->
 
 
 async def test_kill_9_of_service_and_renderer_costs_no_image(tmp_path: Path, site: Site) -> None:
-    """Killed while a page is drawn; the next start draws it, and no process is left."""
+    """Killed while a page is drawn; the next start draws it. No process or folder is left."""
     settings = {
         "LEADGATE_EVIDENCE_CHROMIUM": executable(),
         "LEADGATE_EVIDENCE_ASSET_NETWORKS": "127.0.0.0/8",
@@ -147,8 +147,11 @@ async def test_kill_9_of_service_and_renderer_costs_no_image(tmp_path: Path, sit
         cdr_id = (await captured(evidence, envelope_of(page)))["cdrId"]
         child = (await process.event("renderer started"))["pid"]
         await until(lambda: "/stall.png" in site.asked)
+        folder = await asyncio.to_thread(Path(f"/proc/{child}/cwd").resolve)
+        assert folder.name.startswith("leadgate-render-")
         await process.kill()
     await until(lambda: not alive(child))
+    await until(lambda: not folder.exists())
     site.stalls.set()
     async with an_evidence_process(tmp_path, settings) as (process, evidence):
         assert await state(evidence, owner, cdr_id) == "ready"
