@@ -136,6 +136,7 @@ async def test_a_sub_groups_package_shows_a_buyer_its_own_pages_only(
     other = session["subGroupIdMap"]["roof-canary"]
     hidden = data_of(await evidence.get(buyer.key, f"/v1/packages/{other}"))
     assert [one["cdrId"] for one in hidden["cdrs"]] == [cdrs[2].cdr_id]
+    assert not hidden.keys() & {"subGroupId", "subGroupIdMap"}
 
 
 async def test_a_packages_time_tells_a_buyer_nothing_of_earlier_pages(

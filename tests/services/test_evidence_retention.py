@@ -70,12 +70,15 @@ async def test_a_hold_stops_deletion_until_it_is_released(
 ) -> None:
     """However long it is over; its reason is for the operator alone."""
     owner = await evidence.org("generator")
-    cdr = await evidence.cdr(owner)
+    cdr, other = await evidence.cdr(owner), await evidence.cdr(owner)
+    await evidence.admin(f"/cdrs/{other.cdr_id}/hold", {})
     held = await evidence.admin(f"/cdrs/{cdr.cdr_id}/hold", {"reason": "canary case"})
     assert (held["heldAt"], held["reason"]) == (clock.now_ms, "canary case")
     clock.now_ms += 4000 * DAY_MS
     again = await evidence.admin(f"/cdrs/{cdr.cdr_id}/hold", {"reason": "another"})
     assert again == held
+    await evidence.admin(f"/cdrs/{other.cdr_id}/release")
+    await until(lambda: is_gone(evidence, other.cdr_id))
     assert await evidence.state(owner, cdr) == "collected"
     log = await evidence.get(owner.key, f"/v1/cdrs/{cdr.cdr_id}/custody")
     assert "held" in log.text
