@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import os
 import signal
@@ -271,6 +272,41 @@ async def test_a_renderer_that_is_killed_is_replaced(
         await drawing
     assert not failed.value.hopeless
     assert await renderer.draw(packed(envelope_of(a_page())), "gzip")
+
+
+async def test_uploads_that_cannot_be_drawn_are_refused_for_good(
+    renderer: ChromiumRenderer,
+) -> None:
+    """Bombs, towers and rubbish end their job with a code; the same renderer goes on."""
+    tower = b'{"snapshot":' + b'{"type":0,"childNodes":[' * 4000 + b"]}" * 4000 + b"}"
+    uploads = {
+        b"rubbish": "SNAPSHOT_UNREADABLE",
+        gzip.compress(b" " * (21 * 2**20)): "SNAPSHOT_UNREADABLE",
+        gzip.compress(b"[" * 100_000): "SNAPSHOT_UNREADABLE",
+        gzip.compress(b'{"snapshot":{"type":0,"childNodes":7}}'): "SNAPSHOT_UNREADABLE",
+        gzip.compress(tower): "SNAPSHOT_(TOO_DEEP|UNREADABLE)",
+    }
+    pids = set()
+    for upload, code in uploads.items():
+        with pytest.raises(DrawingFailed, match=code) as failed:
+            await renderer.draw(upload, "gzip")
+        assert failed.value.hopeless
+        pids.add(renderer.pid)
+    assert len(pids) == 1
+
+
+async def test_a_page_that_takes_too_long_is_given_up(
+    renderer: ChromiumRenderer, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its renderer is ended with it, whatever it is stuck in."""
+    await renderer.draw(packed(envelope_of(a_page())), "gzip")
+    before = renderer.pid
+    assert before is not None
+    monkeypatch.setattr("evidence.renderer.DRAW_SECONDS", 0.5)
+    page = a_page(an_element("img", src=f"{site.origin}/stall.png"))
+    with pytest.raises(DrawingFailed, match="DRAWING_TIMEOUT"):
+        await renderer.draw(packed(envelope_of(page)), "gzip")
+    assert not alive(before)
 
 
 async def test_a_renderer_without_work_ends_and_comes_back() -> None:
