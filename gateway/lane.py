@@ -27,7 +27,8 @@ from gateway.record import UNPUBLISHABLE, Record, topic_record
 CHUNK: Final = 500
 """Most deliveries in one chunk: one is built while another is sent and a third marked."""
 
-_IN_FLIGHT = 2
+# Sent, or marked: a mark waits for the disk, and two of them leave the lane idle meanwhile.
+_IN_FLIGHT = 4
 _CHUNKS_IN_A_RUN = 20
 
 _SLICE = 32
