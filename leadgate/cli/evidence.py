@@ -91,8 +91,12 @@ def export(
     cdr_id: Annotated[str, typer.Argument(help="One CDR; or else --all.")] = "",
     everything: Everything = False,
     content: Content = False,
+    _: Json = True,
 ) -> None:
-    """Write evidence to stdout so that it can be verified by itself, offline."""
+    """Write evidence to stdout so that it can be verified by itself, offline.
+
+    It is lines of JSON, with --json and without.
+    """
     from leadgate.cli.evidence_api import connect
 
     if bool(cdr_id) == everything:

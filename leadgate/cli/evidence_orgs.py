@@ -35,7 +35,7 @@ def create_org(
     _show(_post("/orgs", body), f"org {org_id}: added", as_json=as_json)
 
 
-@orgs.command("list")
+@orgs.command("list", epilog=examples("leadgate evidence orgs list --json"))
 def list_orgs(as_json: Json = False) -> None:
     """List orgs with their settings."""
     from leadgate.cli.evidence_api import connect
@@ -82,7 +82,7 @@ def create_domain(org_id: OrgId, name: str, as_json: Json = False) -> None:
     _show(made, f"domain {made['domain']}: {made['domainId']}", as_json=as_json)
 
 
-@domains.command("list")
+@domains.command("list", epilog=examples("leadgate evidence domains list acme"))
 def list_domains(org_id: OrgId, as_json: Json = False) -> None:
     """List the domains of an org."""
     found = _get(org_id, "domains")
@@ -101,7 +101,7 @@ def create_key(org_id: OrgId, as_json: Json = False) -> None:
     remark("Keep it now: it is shown this once.")
 
 
-@keys.command("list")
+@keys.command("list", epilog=examples("leadgate evidence keys list acme"))
 def list_keys(org_id: OrgId, as_json: Json = False) -> None:
     """List the keys of an org, without their secrets."""
     found = _get(org_id, "keys")
