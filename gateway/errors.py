@@ -16,7 +16,7 @@ Each carries facts, not formatted text: a canonical code, an UPPER_SNAKE reason
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -49,7 +49,7 @@ class InvalidRequestError(GatewayError):
     code = "INVALID_ARGUMENT"
     reason = "INVALID_FIELDS"
 
-    def __init__(self, violations: list[Violation]) -> None:
+    def __init__(self, violations: Sequence[Violation]) -> None:
         fields = ", ".join(violation.field for violation in violations[:5])
         more = f" and {len(violations) - 5} more" if len(violations) > 5 else ""
         super().__init__(f"invalid request: {fields}{more}")

@@ -18,14 +18,18 @@ import uuid_utils
 from gateway import lead
 from gateway.consent import Person
 from gateway.delivery import State
-from gateway.errors import InvalidRequestError
+from gateway.errors import Violation
 from gateway.lead import RecipientEvidence
 from gateway.market import Market
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
 
 
 class Submission(NamedTuple):
-    """A checked submission, ready to be decided and stored."""
+    """A checked submission, ready to be answered.
+
+    One with violations is never stored; it is looked up all the same, because it may be
+    the repeat of one that was sound under an earlier market.
+    """
 
     lead_id: bytes
     generator_id: str
@@ -35,6 +39,7 @@ class Submission(NamedTuple):
     recipients: tuple[RecipientEvidence, ...]
     encoded: bytes
     validate_only: bool
+    violations: Sequence[Violation] = ()
 
 
 class Decision(NamedTuple):
@@ -76,23 +81,21 @@ class Intake:
     def submit(self, generator_id: str, request: SubmitLeadRequest) -> asyncio.Future[Accepted]:
         """Checks a submission and queues it. The request is the intake's from now on.
 
-        Raises `InvalidRequestError` with every violation, or `OverloadedError`; the
-        future may raise `RequestIdReusedError`. In each case nothing was stored.
+        Raises `OverloadedError`; the future may raise `InvalidRequestError` with every
+        violation, or `RequestIdReusedError`. In each case nothing was stored.
         """
         return self._ledger.accept((self.checked(generator_id, request),))[0]
 
     def submit_all(self, submissions: Sequence[Submission]) -> list[asyncio.Future[Accepted]]:
-        """Queues checked submissions, all or none of them."""
+        """Queues checked submissions, all or none of them; each answered as by `submit`."""
         return self._ledger.accept(submissions)
 
     def checked(self, generator_id: str, request: SubmitLeadRequest) -> Submission:
-        """Checks one submission, or raises `InvalidRequestError` with every violation."""
+        """Checks one submission, and notes every violation in it."""
         fingerprint = _fingerprint(request)
         violations, recipients = lead.check(
             request, generator_id, self._ledger.market, self._phone_region
         )
-        if violations:
-            raise InvalidRequestError(violations)
         contact = request.lead.contact
         return Submission(
             lead_id=uuid_utils.uuid7().bytes,
@@ -103,6 +106,7 @@ class Intake:
             recipients=recipients,
             encoded=request.SerializeToString(),
             validate_only=request.validate_only,
+            violations=violations,
         )
 
     def _mark(self, value: str) -> bytes:

@@ -13,8 +13,8 @@ from datetime import timedelta
 FIRST_DELAY = timedelta(seconds=5)
 LONGEST_DELAY = timedelta(hours=1)
 LONGEST_WISH = timedelta(hours=24)
-ATTEMPT_LIMIT = 50
-"""Attempts before a delivery fails, about 40 hours; an operator's retry grants as many."""
+DEFERRAL_LIMIT = 50
+"""Deferrals before a delivery fails, about 40 hours; an operator's retry grants as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,23 @@ class Final:
 
 
 def after_deferral(
-    attempt: int, wish: timedelta, *, unclaimed_expired: bool, jitter: float
+    deferrals: int, wish: timedelta, *, unclaimed_expired: bool, jitter: float
 ) -> Again | Final:
     """Decides what follows the deferral of an attempt.
 
     Args:
-        attempt: the attempt that was deferred, counted from 1.
+        deferrals: how often the delivery was deferred, this time included, since it was
+            accepted or an operator retried it.
         wish: the least delay that was asked for; zero for none.
-        unclaimed_expired: whether a share without a receipt has expired. It limits the
-            retries of a claim; once all is claimed, a sink is retried to the end.
+        unclaimed_expired: whether a share without a receipt had expired before the
+            attempt was sent. It limits the retries of a claim, but an attempt after the
+            end finds out whether a claim got through; once all is claimed, a sink is
+            retried to the end.
         jitter: from 0 up to 1, drawn at random.
     """
     if unclaimed_expired:
         return Final("SHARE_EXPIRED")
-    if attempt % ATTEMPT_LIMIT == 0:
+    if deferrals >= DEFERRAL_LIMIT:
         return Final("RETRIES_EXHAUSTED")
-    tries = attempt % ATTEMPT_LIMIT - 1
-    delay = min(FIRST_DELAY * 2 ** min(tries, 20), LONGEST_DELAY)
+    delay = min(FIRST_DELAY * 2 ** min(deferrals - 1, 20), LONGEST_DELAY)
     return Again(max(delay * (1 + jitter / 10), min(wish, LONGEST_WISH)))

@@ -153,6 +153,10 @@ class Streams:
                 await self._leases.renew(stream)
             except StoppingError:
                 return
+            except Exception as error:
+                # A renewal that failed leaves two more before the lease ends; a task that
+                # died would leave none, and the deliveries would be handed out twice.
+                log.error("leases not renewed", error=type(error).__name__)
 
     async def _until(self, time: int | None, wake: asyncio.Event) -> None:
         """Waits for a ring, or for a time in microseconds."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, insert, or_, select, update
 from sqlalchemy.dialects import sqlite
 
 from gateway import retry
@@ -65,6 +65,19 @@ _CLOSED = Prepared(
         events.c.attempt == bindparam("of_attempt"),
         events.c.kind == bindparam("of_kind"),
     )
+)
+_HISTORY = Prepared(
+    select(events.c.kind, events.c.attempt, events.c.event_time)
+    .where(
+        events.c.lead_key == bindparam("lead"),
+        events.c.buyer_key == bindparam("buyer"),
+        or_(
+            events.c.kind == int(EventKind.PUBLISHED),
+            events.c.kind == int(EventKind.DEFERRED),
+            events.c.kind == int(EventKind.RETRIED),
+        ),
+    )
+    .order_by(events.c.event_key)
 )
 _ADD_RECEIPTS = PreparedRows(sqlite.insert(receipts).prefix_with("OR REPLACE"))
 _ADD_EVENTS = PreparedRows(
@@ -204,7 +217,12 @@ def _keep_receipts(
     rows = [(lead, buyer, r.cdr_id, r.status, r.encoded) for r in news]
     _ADD_RECEIPTS.run(cursor, rows)
     return held, [
-        _Event(EventKind.CLAIMED, delivery.state, report.attempt, receipts=_encoded(news))
+        _Event(
+            EventKind.CLAIMED,
+            delivery.state,
+            min(report.attempt, delivery.attempt),
+            receipts=_encoded(news),
+        )
     ]
 
 
@@ -246,10 +264,11 @@ def _defer(
     claimed: list[_Event],
 ) -> Reported:
     attempt = delivery.attempt
+    earlier, sent_at = _earlier_deferrals(transaction, delivery)
     step = retry.after_deferral(
-        attempt,
+        earlier + 1,
         report.retry_delay,
-        unclaimed_expired=_has_expired(transaction.now, delivery.shares, held),
+        unclaimed_expired=_has_expired(sent_at, delivery.shares, held),
         jitter=random.random(),
     )
     if isinstance(step, retry.Final):
@@ -267,11 +286,28 @@ def _defer(
     return Reported(State.PENDING)
 
 
-def _has_expired(now: int, shares: Iterable[Share], held: set[str]) -> bool:
-    """Whether a share whose CDR has no receipt has expired."""
+def _earlier_deferrals(transaction: Transaction, delivery: _Delivery) -> tuple[int, int]:
+    """How often it was deferred since it was last retried, and when this attempt was sent.
+
+    Zero where its publication is not marked yet: the report overtook the mark.
+    """
+    lead, buyer = delivery.key
+    deferrals, sent_at = 0, 0
+    for kind, attempt, time in _HISTORY.all(transaction.cursor, lead=lead, buyer=buyer):
+        if kind == EventKind.RETRIED:
+            deferrals = 0
+        elif kind == EventKind.DEFERRED:
+            deferrals += 1
+        elif attempt == delivery.attempt:
+            sent_at = time
+    return deferrals, sent_at
+
+
+def _has_expired(time: int, shares: Iterable[Share], held: set[str]) -> bool:
+    """Whether a share whose CDR has no receipt had expired at that time."""
     return any(
         share.HasField("share_expire_time")
-        and share.share_expire_time.ToMicroseconds() <= now
+        and share.share_expire_time.ToMicroseconds() <= time
         and share.cdr_id not in held
         for share in shares
     )

@@ -17,13 +17,12 @@ from gateway.ledger.outbox import Happening, add_events, persist
 from gateway.ledger.reads import first_lead_at
 from gateway.ledger.tables import deliveries, leads
 from gateway.ledger.transaction import Transaction
-from gateway.record import UNPUBLISHABLE
 from leadgate.sql import Prepared
 
 CHUNK: Final = 500
 
 _LAST = 2**62
-_SENT_BEFORE = frozenset({State.PUBLISHED, State.DELIVERED, State.BUYER_REJECTED, State.FAILED})
+_REPLAYED = frozenset({State.PUBLISHED, State.DELIVERED})
 
 _row = deliveries.c
 _COLUMNS = (
@@ -103,13 +102,14 @@ class Stretch(NamedTuple):
 
 
 def replay(transaction: Transaction, buyer_key: int, first: int, end: int) -> Stretch:
-    """Sends again what was sent before, of the leads `first` to `end` (exclusive).
+    """Sends again what the buyer has or had in hand, of the leads `first` to `end` (exclusive).
 
-    State and attempt stay. What waits to be sent anyway is left alone, and so is what
-    never was sent: REJECTED, or FAILED as unpublishable.
+    State and attempt stay. What waits to be sent anyway is left alone. So is what ended
+    without reaching the buyer's system: were it sent again, that system could take a lead
+    whose delivery stands as turned down or failed.
     """
     rows = _rows(transaction, _STRETCH, buyer_key, first, end)
-    chosen = [row for row in rows if _was_sent(row) and not row.replay]
+    chosen = [row for row in rows if row.state in _REPLAYED and not row.replay]
     for row in chosen:
         _REPLAY.run(transaction.cursor, lead=row.lead_key, buyer=buyer_key, now=transaction.now)
     return _told(transaction, buyer_key, EventKind.REPLAYED, rows, chosen)
@@ -144,10 +144,6 @@ def _rows(
 ) -> list[Delivery]:
     rows = statement.all(transaction.cursor, buyer=buyer_key, first=first, end=end)
     return [Delivery(*row) for row in rows]
-
-
-def _was_sent(row: Delivery) -> bool:
-    return row.state in _SENT_BEFORE and row.reason != UNPUBLISHABLE
 
 
 def _retry(transaction: Transaction, rows: Sequence[Delivery]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from gateway.bell import EVENTS
 from gateway.consent import Facts, decide
 from gateway.delivery import EventKind, State
-from gateway.errors import RequestIdReusedError
+from gateway.errors import InvalidRequestError, RequestIdReusedError
 from gateway.intake import Accepted, Decision, Submission
 from gateway.ledger.tables import deliveries, events, evidence_uses, leads
 from gateway.ledger.transaction import Transaction
@@ -56,14 +56,15 @@ _ADD_USES = PreparedRows(sqlite.insert(evidence_uses).on_conflict_do_nothing())
 
 _PENDING, _ACCEPTED = int(State.PENDING), int(EventKind.ACCEPTED)
 
-Answer = Accepted | RequestIdReusedError
+Answer = Accepted | RequestIdReusedError | InvalidRequestError
 
 
 def accept_all(transaction: Transaction, submissions: Sequence[Submission]) -> list[Answer]:
     """Decides submissions, and stores those that do not only validate.
 
     A repeat gets the first answer, and a request id with other content
-    `RequestIdReusedError`, also where the first one is in the same batch.
+    `RequestIdReusedError`, also where the first one is in the same batch. What has
+    violations and is no repeat gets `InvalidRequestError`.
     """
     return _Batch(transaction, submissions).answers()
 
@@ -113,6 +114,7 @@ class _Batch:
         used = [
             use
             for submission in self._submissions
+            if not submission.violations
             for recipient in submission.recipients
             for use in recipient.uses
         ]
@@ -132,6 +134,8 @@ class _Batch:
             first = Accepted(lead_id, self._first_decisions(lead_key))
         elif name in self._fresh:
             fingerprint, first = self._fresh[name]
+        elif submission.violations:
+            return InvalidRequestError(submission.violations)
         else:
             return self._decided(submission, generator)
         if fingerprint != submission.fingerprint:

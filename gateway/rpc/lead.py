@@ -54,19 +54,14 @@ class LeadRpc:
         if not 1 <= len(request.requests) <= MAX_BATCH:
             problem = f"must have 1 to {MAX_BATCH} entries"
             raise InvalidRequestError([Violation("requests", problem)])
-        checked: list[Submission | GatewayError] = []
+        checked: list[Submission] = []
         for index, item in enumerate(request.requests):
-            checked.append(self._checked(generator_id, item))
+            checked.append(self._intake.checked(generator_id, item))
             if index % 50 == 49:
                 # Let other calls have their turn within a large batch.
                 await asyncio.sleep(0)
-        sound = [item for item in checked if isinstance(item, Submission)]
-        answers = iter(self._intake.submit_all(sound))
-        results = [
-            _refused(item) if isinstance(item, GatewayError) else await _result(next(answers))
-            for item in checked
-        ]
-        return pb.BatchSubmitLeadsResponse(results=results)
+        answers = self._intake.submit_all(checked)
+        return pb.BatchSubmitLeadsResponse(results=[await _result(answer) for answer in answers])
 
     async def stream_leads(
         self, caller: Caller, requests: AsyncIterable[pb.StreamLeadsRequest]
@@ -136,14 +131,6 @@ class LeadRpc:
         matching = Filter(generator_id=generator_id, buyer_id=request.buyer_id)
         async for moment in self._timeline.watch(request.cursor, matching):
             yield wire.moment(moment)
-
-    def _checked(
-        self, generator_id: str, request: pb.SubmitLeadRequest
-    ) -> Submission | GatewayError:
-        try:
-            return self._intake.checked(generator_id, request)
-        except GatewayError as refusal:
-            return refusal
 
     async def _read(
         self,

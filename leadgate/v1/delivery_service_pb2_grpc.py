@@ -112,8 +112,10 @@ class DeliveryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReplayDeliveries(self, request, context):
-        """Sends deliveries once more: all that were accepted from a time on and have been
-        sent before. State and attempt stay; their records carry the mark of a replay.
+        """Sends deliveries once more: all that were accepted from a time on and are
+        PUBLISHED or DELIVERED. State and attempt stay; their records carry the mark of a
+        replay. What the buyer turned down is never sent again, and what FAILED an
+        operator retries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,10 @@ from gateway.ledger import market as market_rows
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.transaction import Transaction
 from gateway.market import Buyer, Generator
+from gateway.settlement import Receipt
 from leadgate.share_url import EvidenceHost
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
-from tests.builders import EVIDENCE_HOST, a_buyer
+from tests.builders import EVIDENCE_HOST, a_buyer, a_receipt
 
 
 class Clock:
@@ -83,7 +84,10 @@ def clock() -> Clock:
     return Clock()
 
 
-Opening = Callable[[], Awaitable[Gateway]]
+def claimed(cdr_id: str) -> Receipt:
+    """A claim of a CDR, as a report brings it."""
+    message = a_receipt(cdr_id)
+    return Receipt(cdr_id, int(message.status), message.SerializeToString())
 
 
 @pytest.fixture

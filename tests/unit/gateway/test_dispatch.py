@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -21,7 +22,7 @@ from gateway.settlement import Outcome, Report
 from gateway.timeline import DeliveryView
 from tests.builders import a_buyer, another_submission
 from tests.fakes.outlet import FakeOutlet
-from tests.unit.gateway.conftest import Clock, Gateway
+from tests.unit.gateway.conftest import Clock, Gateway, claimed
 
 ONE = "buyer-one"
 BOTH = (ONE, "buyer-two")
@@ -314,11 +315,13 @@ async def test_a_replay_keeps_state_and_attempt(gateway: Gateway, outlet: FakeOu
     [lead_id] = await submit(gateway, 1)
     async with running(gateway, outlet):
         await published(gateway, lead_id)
-        await gateway.ledger.settle(ONE, [a_report(lead_id)])[0]
+        receipts = (claimed("cdr-1-buyer-one"),)
+        report = replace(a_report(lead_id), outcome=Outcome.DELIVERED, reason="", receipts=receipts)
+        await gateway.ledger.settle(ONE, [report])[0]
         assert await SqlResend(gateway.ledger).replay(ONE, 0, None) == 1
-        delivery = await becomes(gateway, lead_id, lambda d: len(d.events) == 5)
-    assert (delivery.state, delivery.attempt, delivery.due_time) == (State.FAILED, 1, None)
-    assert kinds(delivery)[3:] == [EventKind.REPLAYED, EventKind.PUBLISHED]
+        delivery = await becomes(gateway, lead_id, lambda d: len(d.events) == 6)
+    assert (delivery.state, delivery.attempt, delivery.due_time) == (State.DELIVERED, 1, None)
+    assert kinds(delivery)[4:] == [EventKind.REPLAYED, EventKind.PUBLISHED]
     assert [record.replay for record in outlet.records()] == [False, True]
 
 

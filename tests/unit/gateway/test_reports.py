@@ -9,9 +9,11 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.delivery import EventKind, State, delivery_id
+from gateway.lane import Sent
+from gateway.ledger.outbox import SqlOutbox
 from gateway.ledger.transaction import Transaction
 from gateway.reports import Reported
-from gateway.retry import ATTEMPT_LIMIT
+from gateway.retry import DEFERRAL_LIMIT
 from gateway.settlement import Outcome, Receipt, Report
 from gateway.timeline import DeliveryView
 from leadgate.v1.delivery_pb2 import CLAIM_STATUS_CLAIMED, CLAIM_STATUS_SAVED_UNPAID
@@ -166,17 +168,14 @@ async def test_a_contradiction_after_the_end_is_refused(gateway: Gateway) -> Non
     assert answer.refusal.metadata == {"state": "DELIVERED"}
 
 
-async def test_a_failure_after_the_last_attempt_says_why_and_may_be_repeated(
+async def test_a_failure_after_the_last_deferral_says_why_and_may_be_repeated(
     gateway: Gateway,
 ) -> None:
     """The deferral that ran out is in the history, and then the end."""
     report = await a_report(gateway, outcome=Outcome.DEFERRED, reason="SINK_HTTP_503", receipts=())
-
-    def at_the_limit(tx: Transaction) -> None:
-        tx.cursor.execute("UPDATE deliveries SET attempt = ?", (ATTEMPT_LIMIT,))
-
-    await gateway.ledger.commit(at_the_limit)
-    last = replace(report, attempt=ATTEMPT_LIMIT)
+    for attempt in range(1, DEFERRAL_LIMIT):
+        assert (await settle(gateway, replace(report, attempt=attempt))).state is State.PENDING
+    last = replace(report, attempt=DEFERRAL_LIMIT)
     assert (await settle(gateway, last)).state is State.FAILED
     delivery = await view(gateway, report)
     assert (delivery.reason, kinds(delivery)[-2:]) == (
@@ -186,16 +185,40 @@ async def test_a_failure_after_the_last_attempt_says_why_and_may_be_repeated(
     assert await settle(gateway, last) == Reported(State.FAILED)
 
 
+async def test_attempts_that_nobody_deferred_are_no_retries(gateway: Gateway) -> None:
+    """A client that lost its leases again and again has not used up the buyer's retries."""
+    report = await a_report(gateway, outcome=Outcome.DEFERRED, reason="LATER", receipts=())
+
+    def leases_were_lost(tx: Transaction) -> None:
+        tx.cursor.execute("UPDATE deliveries SET attempt = ?", (DEFERRAL_LIMIT,))
+
+    await gateway.ledger.commit(leases_were_lost)
+    deferred = replace(report, attempt=DEFERRAL_LIMIT)
+    assert (await settle(gateway, deferred)).state is State.PENDING
+    due_time = (await view(gateway, report)).due_time
+    assert due_time is not None
+    assert due_time - gateway.clock.now < 6 * 1_000_000
+
+
 @pytest.mark.parametrize(("receipts", "state"), [((), State.FAILED), ((receipt(),), State.PENDING)])
 async def test_an_expired_share_ends_retries_of_the_claim_only(
     gateway: Gateway, receipts: tuple[Receipt, ...], state: State
 ) -> None:
-    """Once all is claimed, the sink is tried to the end."""
+    """One attempt after the end may find that a claim got through; then it is over.
+
+    Once all is claimed, the sink is tried to the end.
+    """
     expires = Timestamp()
     expires.FromMicroseconds(gateway.clock.now + 1_000_000)
     request = a_submission(recipients=[a_recipient(shares=[a_share(share_expire_time=expires)])])
     answer = await gateway.submit(request)
     assert answer.lead_id
-    gateway.clock.move(seconds=2)
     report = Report("", answer.lead_id, 1, Outcome.DEFERRED, "LATER", receipts, timedelta())
-    assert (await settle(gateway, report)).state is state
+    gateway.clock.move(seconds=2)
+    assert (await settle(gateway, report)).state is State.PENDING
+    outbox = SqlOutbox(gateway.ledger)
+    gateway.clock.move(seconds=60)
+    buyer_key = gateway.ledger.market.buyers["buyer-one"].key
+    [due] = (await outbox.due(buyer_key, 10, None)).rows
+    await outbox.mark(buyer_key, [Sent(due, partition=0, offset=0)])
+    assert (await settle(gateway, replace(report, attempt=2))).state is state

@@ -19,7 +19,7 @@ from gateway.streams import Streams
 from gateway.timeline import DeliveryView
 from leadgate.v1.delivery_pb2 import LeadRecord
 from tests.builders import a_buyer, another_submission
-from tests.unit.gateway.conftest import Clock, Gateway
+from tests.unit.gateway.conftest import Clock, Gateway, claimed
 
 ONE = "buyer-one"
 
@@ -65,10 +65,15 @@ async def nothing_more(records: AsyncIterator[LeadRecord]) -> None:
 
 
 async def settle(gateway: Gateway, record: LeadRecord, outcome: Outcome = Outcome.FAILED) -> None:
-    """Reports on a record."""
+    """Reports on a record, with the receipts that DELIVERED needs."""
     lead_id = parse_lead_id(record.lead_id)
     assert lead_id
-    report = Report(record.delivery_id, lead_id, record.attempt, outcome, "TEST", (), timedelta())
+    delivered = outcome is Outcome.DELIVERED
+    receipts = tuple(claimed(cdr.cdr_id) for cdr in record.cdrs) if delivered else ()
+    reason = "" if delivered else "TEST"
+    report = Report(
+        record.delivery_id, lead_id, record.attempt, outcome, reason, receipts, timedelta()
+    )
     assert (await gateway.ledger.settle(ONE, [report])[0]).refusal is None
 
 
@@ -237,16 +242,16 @@ async def test_a_replay_keeps_its_attempt(gateway: Gateway, streams: Streams) ->
     await submit(gateway, 1)
     async with streams.opened(buyer(gateway), 10) as records:
         [record] = await read(records, 1)
-        await settle(gateway, record)
+        await settle(gateway, record, Outcome.DELIVERED)
         assert await SqlResend(gateway.ledger).replay(ONE, 0, None) == 1
         [again] = await read(records, 1)
     assert (again.attempt, again.replay) == (1, True)
     async with streams.opened(buyer(gateway), 10) as records:
         [once_more] = await read(records, 1)
         assert (once_more.attempt, once_more.replay) == (1, True)
-        await settle(gateway, once_more)
+        await settle(gateway, once_more, Outcome.DELIVERED)
         await nothing_more(records)
-    assert (await view(gateway, record)).state is State.FAILED
+    assert (await view(gateway, record)).state is State.DELIVERED
 
 
 async def test_a_paused_buyer_is_handed_nothing_until_it_is_resumed(

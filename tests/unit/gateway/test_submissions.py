@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import func, select, text
 
 from gateway.delivery import State
-from gateway.errors import RequestIdReusedError
+from gateway.errors import InvalidRequestError, RequestIdReusedError
 from gateway.intake import Accepted
 from gateway.ledger.transaction import Transaction
 from leadgate.sql import fetch
@@ -67,6 +67,21 @@ async def test_a_request_id_with_other_content_is_refused(gateway: Gateway) -> N
     await gateway.submit(a_submission())
     with pytest.raises(RequestIdReusedError):
         await gateway.submit(of_another_person("request-1"))
+    assert await count(gateway, "leads") == 1
+
+
+async def test_a_repeat_gets_the_first_answer_though_the_market_has_changed(
+    gateway: Gateway,
+) -> None:
+    """What was accepted is accepted, also where it would break a field rule today."""
+    first = await gateway.submit(a_submission())
+    await gateway.set_buyer(a_buyer(accepts=("others",)))
+    assert await gateway.submit(a_submission()) == first
+    with pytest.raises(RequestIdReusedError):
+        await gateway.submit(of_another_person("request-1"))
+    with pytest.raises(InvalidRequestError) as refused:
+        await gateway.submit(of_another_person("request-2"))
+    assert [violation.field for violation in refused.value.violations] == ["recipients[0].buyer_id"]
     assert await count(gateway, "leads") == 1
 
 
