@@ -89,8 +89,7 @@ async def _source(
     settings: ConsumerSettings, gateway: GrpcGateway, stack: AsyncExitStack
 ) -> Source:
     if not settings.kafka_bootstrap:
-        # As many again lie ready: a place that falls free is not idle until the next comes.
-        return await stack.enter_async_context(StreamSource(gateway, 2 * settings.in_flight))
+        return await stack.enter_async_context(StreamSource(gateway, settings.in_flight))
     return await stack.enter_async_context(
         KafkaSource(settings.kafka_bootstrap, settings.buyer, prefetch=settings.in_flight)
     )
