@@ -117,6 +117,11 @@ class Market:
     _buyers_by_key: Mapping[int, Buyer] = field(init=False, repr=False, compare=False)
     _generators_by_key: Mapping[int, Generator] = field(init=False, repr=False, compare=False)
 
+    @property
+    def paused_generators(self) -> frozenset[int]:
+        """The numbers of those whose deliveries wait."""
+        return frozenset(g.key for g in self.generators.values() if g.paused)
+
     def with_generator(self, generator: Generator) -> Market:
         """The market with this generator added or replaced."""
         return replace(self, generators={**self.generators, generator.generator_id: generator})

@@ -18,7 +18,7 @@ from gateway.delivery import UNSETTLED, EventKind, State
 from gateway.due import Due, Waiting
 from gateway.errors import OverloadedError, StoppingError
 from gateway.ledger.ledger import SqlLedger
-from gateway.ledger.outbox import Happening, add_events, fail, persist, rows_of, scan
+from gateway.ledger.outbox import Happening, Scope, add_events, fail, persist, rows_of, scan
 from gateway.ledger.tables import deliveries
 from gateway.ledger.transaction import Transaction
 from gateway.market import Market
@@ -71,7 +71,8 @@ def take(
     if room <= 0:
         return Waiting((), more=False, next_time=None)
     now = transaction.now
-    waiting, standings = scan(transaction.cursor, buyer_key, now, room)
+    scope = Scope(buyer_key, now, transaction.market.paused_generators)
+    waiting, standings = scan(transaction.cursor, scope, room)
     lease_end = _end_of_lease(now)
     handed: list[Due] = []
     changes: list[tuple[int, ...]] = []

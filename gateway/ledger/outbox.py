@@ -181,16 +181,27 @@ _ADD_EVENTS = PreparedRows(
 )
 
 
+class Scope(NamedTuple):
+    """What to read of a buyer's deliveries: due at `now`, and not of a paused generator."""
+
+    buyer_key: int
+    now: int
+    paused: frozenset[int]
+
+
 def scan(
-    cursor: Any, buyer_key: int, now: int, count: int, after: Due | None = None
+    cursor: Any, scope: Scope, count: int, after: Due | None = None
 ) -> tuple[Waiting, list[tuple[int, int | None]]]:
     """Reads what is due for a buyer, oldest first: at most `count` rows and about 1 MiB.
 
     Only what stands behind `after`, if that is given. Beside the rows: the state and
     lease each of them has.
     """
+    buyer_key, now, paused = scope
     time, lead = (after.due_time, after.lead_key) if after else (-1, -1)
-    place = {"buyer": buyer_key, "now": now, "count": count + 1, "time": time, "lead": lead}
+    # What a paused generator submitted is passed over, however much there is of it.
+    limit = -1 if paused else count + 1
+    place = {"buyer": buyer_key, "now": now, "count": limit, "time": time, "lead": lead}
     rows: list[Due] = []
     standings: list[tuple[int, int | None]] = []
     size = 0
@@ -201,6 +212,8 @@ def scan(
             if len(rows) == count or size > CHUNK_BYTES:
                 return Waiting(rows, more=True, next_time=now), standings
             due = Due(*row)
+            if due.generator_key in paused:
+                continue
             if has_receipts:
                 due = due._replace(receipts=_receipts(cursor, due.lead_key, buyer_key))
             rows.append(due)
@@ -303,10 +316,8 @@ class SqlOutbox:
 
     async def due(self, buyer_key: int, count: int, after: Due | None) -> Waiting:
         """What is due for a buyer, the oldest first, behind `after` if that is given."""
-        now = self._ledger.now()
-        waiting, _ = await self._ledger.read(
-            lambda cursor: scan(cursor, buyer_key, now, count, after)
-        )
+        scope = Scope(buyer_key, self._ledger.now(), self.market.paused_generators)
+        waiting, _ = await self._ledger.read(lambda cursor: scan(cursor, scope, count, after))
         return waiting
 
     async def mark(self, buyer_key: int, sent: Sequence[Sent]) -> None:

@@ -181,7 +181,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PauseGenerator(self, request, context):
-        """Refuses a generator's new submissions until it is resumed.
+        """Refuses a generator's new submissions and keeps back what is PENDING of it, until it
+        is resumed. Reports still count.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -299,6 +299,22 @@ async def test_a_paused_buyer_is_sent_nothing_until_it_is_resumed(
         await published(gateway, lead_id)
 
 
+async def test_what_a_paused_generator_submitted_waits_until_it_is_resumed(
+    gateway: Gateway, outlet: FakeOutlet
+) -> None:
+    """Another generator's leads to the same buyer go on meanwhile."""
+    [held] = await submit(gateway, 1)
+    await gateway.set_generator("forms", paused=True)
+    async with running(gateway, outlet):
+        answer = await gateway.submit(another_submission(2, ONE), "others")
+        assert answer.lead_id
+        await published(gateway, answer.lead_id)
+        assert len(outlet.records()) == 1
+        await gateway.set_generator("forms")
+        gateway.ledger.bell.ring((MARKET,))
+        await published(gateway, held)
+
+
 async def test_a_buyer_that_is_added_is_served_at_once(
     gateway: Gateway, outlet: FakeOutlet
 ) -> None:

@@ -267,6 +267,19 @@ async def test_a_paused_buyer_is_handed_nothing_until_it_is_resumed(
         assert (await asyncio.wait_for(waiting, 5)).buyer_id == ONE
 
 
+async def test_what_a_paused_generator_submitted_is_not_handed_out(
+    gateway: Gateway, streams: Streams
+) -> None:
+    """Until it is resumed."""
+    await submit(gateway, 1)
+    await gateway.set_generator("forms", paused=True)
+    async with streams.opened(buyer(gateway), 10) as records:
+        waiting = await idle(records)
+        await gateway.set_generator("forms")
+        gateway.ledger.bell.ring((MARKET,))
+        assert (await asyncio.wait_for(waiting, 5)).buyer_id == ONE
+
+
 async def test_a_buyer_that_reads_kafka_has_no_streams(gateway: Gateway, streams: Streams) -> None:
     """The error says why."""
     await gateway.set_buyer(a_buyer(transport=Transport.KAFKA))
