@@ -13,8 +13,9 @@ LONGEST_WAIT = timedelta(hours=24)
 """The longest `retry_delay` a report may carry."""
 
 _LONGEST_REASON = 64
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*([_.:-][A-Za-z0-9]+)*", re.ASCII)
 _NO_CODE = re.compile(r"[^A-Z0-9]+")
-_PERSONAL = re.compile(r"@|\d{5}")
+_PERSONAL = re.compile(r"\d{5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,11 @@ DELIVERED = Outcome(DeliveryOutcome.DELIVERY_OUTCOME_DELIVERED)
 def code(reason: str, otherwise: str) -> str:
     """Makes a reason of a text from outside: UPPER_SNAKE, 1 to 64 characters.
 
-    A text with an `@` or five digits in a row may hold a person's email, phone or
-    postal code, and a reason is shown to the generator: then, and where nothing is left,
-    the answer is `otherwise`.
+    A reason is logged and shown to the generator, so only what is a code already is
+    taken: one word of letters and digits, joined by `_`, `.`, `:` or `-`. A sentence may
+    name a person, and five digits in a row may be a phone or a postal code: then the
+    answer is `otherwise`.
     """
-    if _PERSONAL.search(reason):
+    if not _CODE.fullmatch(reason) or _PERSONAL.search(reason):
         return otherwise
-    plain = _NO_CODE.sub("_", reason.upper()).strip("_").lstrip("0123456789_")
-    return plain[:_LONGEST_REASON].rstrip("_") or otherwise
+    return _NO_CODE.sub("_", reason.upper())[:_LONGEST_REASON].rstrip("_")

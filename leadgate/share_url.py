@@ -28,6 +28,23 @@ _SHARE = re.compile(
     re.ASCII,
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Not for the public internet, though `is_global` does not say so in every Python
+# (https://www.iana.org/assignments/iana-ipv6-special-registry and its IPv4 sister).
+_SPECIAL = tuple(
+    map(
+        ip_network,
+        (
+            "192.0.0.0/24",  # protocol assignments
+            "192.88.99.0/24",  # 6to4 relays
+            "::/96",  # IPv4-compatible
+            "::ffff:0:0:0/96",  # IPv4-translated
+            "64:ff9b:1::/48",  # local NAT64
+            "3fff::/20",  # documentation
+            "5f00::/16",  # segment routing
+            "fec0::/10",  # site-local
+        ),
+    )
+)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -89,7 +106,7 @@ class EvidenceHost:
         seen = _destination(address)
         if any(seen.version == net.version and seen in net for net in self.networks):
             return True
-        return seen.is_global and not seen.is_multicast
+        return seen.is_global and not seen.is_multicast and not _is_special(seen)
 
 
 @dataclass(frozen=True)
@@ -171,6 +188,10 @@ def _destination(address: Address) -> Address:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_special(address: Address) -> bool:
+    return any(address.version == net.version and address in net for net in _SPECIAL)
 
 
 def _network(text: str) -> Network:

@@ -97,6 +97,14 @@ def test_no_text_breaks_the_parser(text: str) -> None:
         ("2002:0a00:0001::1", False),
         ("64:ff9b::a00:1", False),
         ("64:ff9b::5db8:d70e", True),
+        ("192.0.0.8", False),
+        ("192.88.99.1", False),
+        ("::10.0.0.1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("64:ff9b:1::1", False),
+        ("3fff::1", False),
+        ("5f00::1", False),
+        ("fec0::1", False),
     ],
 )
 def test_only_public_addresses_are_allowed_without_networks(address: str, allowed: bool) -> None:
