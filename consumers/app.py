@@ -89,7 +89,9 @@ async def _source(
     settings: ConsumerSettings, gateway: GrpcGateway, stack: AsyncExitStack
 ) -> Source:
     if not settings.kafka_bootstrap:
-        return await stack.enter_async_context(StreamSource(gateway, settings.in_flight))
+        # Twice what is worked on: a slot that falls free has the next one at hand while
+        # the gateway hands out more.
+        return await stack.enter_async_context(StreamSource(gateway, 2 * settings.in_flight))
     return await stack.enter_async_context(
         KafkaSource(settings.kafka_bootstrap, settings.buyer, prefetch=settings.in_flight)
     )

@@ -155,17 +155,18 @@ async def test_a_refused_stream_is_asked_for_again(
     assert gateway.failures == []
 
 
-async def test_no_more_is_handed_out_than_may_be_in_hand(
+async def test_no_more_is_worked_on_than_may_be_in_flight(
     gateway: FakeGateway, evidence: FakeEvidence
 ) -> None:
-    """`max_unsettled` is the in-flight limit: memory stays bounded."""
+    """As many again may be handed out, so that a free slot need not wait; memory is bounded."""
     buyer = Buyer()
     buyer.open.clear()
     gateway.add(*records(evidence, 30))
     async with consumer(gateway, evidence, buyer, in_flight=5):
-        await gateway.until(lambda: sum(d.leased for d in gateway.deliveries.values()) == 5)
+        await gateway.until(lambda: sum(d.leased for d in gateway.deliveries.values()) == 10)
         await evidence.until(lambda: len(set(evidence.claims)) == 5)
-        assert sum(each.leased for each in gateway.deliveries.values()) == 5
+        assert sum(each.leased for each in gateway.deliveries.values()) == 10
+        assert len(set(evidence.claims)) == 5
         buyer.open.set()
         await gateway.settled(30)
 

@@ -156,8 +156,8 @@ async def test_a_lead_is_claimed_handed_over_reported_and_finished() -> None:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (Reject("duplicate customer"), ("BUYER_REJECTED", "DUPLICATE_CUSTOMER")),
-        (Defer("crm away"), ("DEFERRED", "CRM_AWAY")),
+        (Reject("duplicate-customer"), ("BUYER_REJECTED", "DUPLICATE_CUSTOMER")),
+        (Defer("crm-away"), ("DEFERRED", "CRM_AWAY")),
         (RuntimeError("person42@example.com"), ("DEFERRED", "HANDLER_FAILED")),
         (KeyError("x"), ("DEFERRED", "HANDLER_FAILED")),
     ],

@@ -95,7 +95,7 @@ async def test_a_private_address_needs_its_network_named() -> None:
     [
         (200, "", "DELIVERED", ""),
         (202, "whatever", "DELIVERED", ""),
-        (400, {"reason": "duplicate customer"}, "BUYER_REJECTED", "DUPLICATE_CUSTOMER"),
+        (400, {"reason": "duplicate-customer"}, "BUYER_REJECTED", "DUPLICATE_CUSTOMER"),
         (422, {"reason": "OVER_CAP"}, "BUYER_REJECTED", "OVER_CAP"),
         (422, {"reason": "person42@example.com"}, "BUYER_REJECTED", "REJECTED"),
         (422, {"reason": ""}, "FAILED", "SINK_HTTP_422"),
