@@ -10,12 +10,15 @@ from datetime import timedelta
 
 import structlog
 
+from gateway.addition import Additions
 from gateway.bell import KAFKA, Bell
+from gateway.deadlines import Deadlines
 from gateway.dispatch import Dispatch
 from gateway.errors import GatewayError, InvalidRequestError
 from gateway.intake import Intake
 from gateway.kafka import KafkaOutlet
 from gateway.ledger.admin import MarketAdmin
+from gateway.ledger.holds import SqlHolds
 from gateway.ledger.leases import SqlLeases
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.outbox import SqlOutbox
@@ -77,11 +80,15 @@ async def gateway(settings: GatewaySettings, stop: asyncio.Event) -> AsyncIterat
         streams = Streams(SqlLeases(ledger), bell)
         await streams.start()
 
+        holds = SqlHolds(ledger)
+        await stack.enter_async_context(Deadlines(holds, bell).running())
+
         intake = Intake(ledger, key, settings.phone_region)
+        additions = Additions(holds, intake.person)
         timeline = Timeline(ledger, bell, stop)
         resend = SqlResend(ledger)
         services = [
-            (_LEADS, Role.GENERATOR, LeadRpc(intake, ledger, timeline, stop)),
+            (_LEADS, Role.GENERATOR, LeadRpc(intake, additions, ledger, timeline, stop)),
             (_DELIVERIES, Role.BUYER, DeliveryRpc(ledger, streams, resend)),
             (_ADMIN, Role.OPERATOR, AdminRpc(admin, resend, topics)),
         ]
@@ -146,6 +153,7 @@ def _rooms(settings: GatewaySettings) -> dict[str, Room]:
         "BatchSubmitLeads": Room("batch", 100),
         "StreamLeads": Room("submit stream", settings.stream_limit),
         "WatchDeliveries": Room("watch", settings.stream_limit),
+        "AddEvidence": Room("add evidence", 100),
         "GetLead": query,
         "ListLeads": query,
         "StreamDeliveries": Room("pull stream", settings.stream_limit),

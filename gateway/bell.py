@@ -13,6 +13,9 @@ EVENTS = "events"
 MARKET = "market"
 """The topic that rings when the market changed."""
 
+HOLDS = "holds"
+"""The topic that rings when a delivery began to await evidence."""
+
 KAFKA = "kafka"
 """The topic that rings when Kafka went away or came back."""
 

@@ -19,6 +19,8 @@ class Refusal(StrEnum):
     NO_EVIDENCE = "NO_EVIDENCE"
     SHARE_EXPIRED = "SHARE_EXPIRED"
     CDR_REUSED = "CDR_REUSED"
+    EVIDENCE_TIMEOUT = "EVIDENCE_TIMEOUT"
+    """No evidence came while it was awaited: never decided here, it is what time does."""
 
 
 class Person(NamedTuple):
@@ -45,6 +47,8 @@ class Facts(NamedTuple):
     has_evidence: bool
     earlier_uses: Iterable[tuple[bytes, bytes]]
     """Phone and email of each person that any of the evidence was accepted for before."""
+    evidence_may_come: bool = False
+    """Whether the recipient is held until it has evidence, so that its lack is no reason."""
 
 
 def decide(facts: Facts, person: Person) -> Refusal | None:
@@ -53,7 +57,7 @@ def decide(facts: Facts, person: Person) -> Refusal | None:
         return Refusal.GENERATOR_PAUSED
     if facts.buyer_paused:
         return Refusal.BUYER_PAUSED
-    if not facts.has_evidence:
+    if not facts.has_evidence and not facts.evidence_may_come:
         return Refusal.NO_EVIDENCE
     if facts.expire_times and min(facts.expire_times) <= facts.now:
         return Refusal.SHARE_EXPIRED

@@ -16,6 +16,7 @@ class State(IntEnum):
     DELIVERED = 4
     BUYER_REJECTED = 5
     FAILED = 6
+    AWAITING_EVIDENCE = 7
 
 
 class EventKind(IntEnum):
@@ -32,9 +33,20 @@ class EventKind(IntEnum):
     RETRIED = 9
     REPLAYED = 10
     RELEASED = 11
+    EVIDENCE_ADDED = 12
 
 
 UNSETTLED = frozenset({State.PENDING, State.PUBLISHED})
+
+
+def began(state: State, *, held: bool) -> State:
+    """The state a delivery was stored in, from the one it is in now.
+
+    What began without evidence was held; REJECTED is final; all the rest was PENDING.
+    """
+    if held:
+        return State.AWAITING_EVIDENCE
+    return State.REJECTED if state is State.REJECTED else State.PENDING
 
 
 class DeliveryKey(NamedTuple):

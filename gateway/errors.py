@@ -6,6 +6,7 @@
     ├── UnauthenticatedError    UNAUTHENTICATED      no key, or a wrong one
     ├── ForbiddenError          PERMISSION_DENIED    the wrong kind of caller
     ├── RequestIdReusedError    ALREADY_EXISTS       a request id with other content
+    ├── EvidenceAddedError      ALREADY_EXISTS       other evidence was added before
     ├── PreconditionError       FAILED_PRECONDITION  the state does not allow it
     ├── OverloadedError         RESOURCE_EXHAUSTED   try again after `retry_delay`
     └── StoppingError           UNAVAILABLE          the gateway is stopping
@@ -82,6 +83,13 @@ class RequestIdReusedError(GatewayError):
 
     code = "ALREADY_EXISTS"
     reason = "REQUEST_ID_REUSED"
+
+
+class EvidenceAddedError(GatewayError):
+    """The delivery has other evidence, or the lead another CDR of that id."""
+
+    code = "ALREADY_EXISTS"
+    reason = "EVIDENCE_ALREADY_ADDED"
 
 
 class PreconditionError(GatewayError):

@@ -21,6 +21,7 @@ from gateway.delivery import State
 from gateway.errors import Violation
 from gateway.lead import RecipientEvidence
 from gateway.market import Market
+from leadgate.v1.lead_pb2 import Contact
 from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
 
 
@@ -102,12 +103,16 @@ class Intake:
             generator_id=generator_id,
             request_id=request.request_id,
             fingerprint=fingerprint,
-            person=Person(self._mark(contact.phone), self._mark(contact.email.lower())),
+            person=self.person(contact),
             recipients=recipients,
             encoded=request.SerializeToString(),
             validate_only=request.validate_only,
             violations=violations,
         )
+
+    def person(self, contact: Contact) -> Person:
+        """Who a lead is about, from its normalised contact."""
+        return Person(self._mark(contact.phone), self._mark(contact.email.lower()))
 
     def _mark(self, value: str) -> bytes:
         """What a phone or an email is found by: useless without the key."""

@@ -11,18 +11,24 @@ import hashlib
 import json
 import re
 from collections.abc import Container, Iterable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 import email_validator
 import emval
 import rphonenumbers
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.errors import Violation
 from gateway.market import ANYONE, Market
 from leadgate.share_url import ShareUrlError, trusted_token
 from leadgate.v1.lead_pb2 import Cdr, Lead, PostalAddress, Recipient, Share
-from leadgate.v1.lead_service_pb2 import SubmitLeadRequest
+from leadgate.v1.lead_service_pb2 import (
+    AddEvidenceRequest,
+    EvidenceRecipient,
+    SubmitLeadRequest,
+)
 
 MAX_SUBMISSION_BYTES = 256 * 1024
 """Largest submission: its record stays below 900 KiB in either encoding."""
@@ -33,6 +39,7 @@ MAX_RECIPIENTS = 20
 MAX_SHARES = 20
 MAX_SUB_GROUPS = 5
 MAX_DISCLOSURES = 20
+MAX_EVIDENCE_WAIT = timedelta(days=30)
 _MAX_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z, the end of a Timestamp
 
 _REQUEST_ID = re.compile(r"[ -~]{1,128}", re.ASCII)
@@ -64,11 +71,13 @@ class RecipientEvidence(NamedTuple):
         buyer_id: the buyer.
         uses: 16 bytes for each CDR and each share token it is given.
         expire_times: when its shares expire, in microseconds, where they say so.
+        wait: how long evidence is awaited where it has none, in microseconds, or 0.
     """
 
     buyer_id: str
     uses: tuple[bytes, ...]
     expire_times: tuple[int, ...]
+    wait: int = 0
 
 
 class Checked(NamedTuple):
@@ -97,6 +106,35 @@ def check(request: SubmitLeadRequest, generator_id: str, market: Market, region:
     cdr_ids = _check_cdrs(found, request.cdrs)
     recipients = _Recipients(found, generator_id, market, cdr_ids, lead.attributes)
     return Checked(found, recipients.checked(request.recipients))
+
+
+def check_addition(request: AddEvidenceRequest, generator_id: str, market: Market) -> Checked:
+    """Finds every violation of an addition that can be seen without the lead."""
+    found: list[Violation] = []
+    size = request.ByteSize()
+    if size > MAX_SUBMISSION_BYTES:
+        limit = f"must have at most {MAX_SUBMISSION_BYTES} bytes; it has {size}"
+        return Checked([Violation("cdrs", limit)], ())
+    if not request.lead_id and not request.request_id:
+        found.append(Violation("lead_id", "must be given, or else request_id"))
+    cdr_ids = _check_cdrs(found, request.cdrs)
+    recipients = _Recipients(found, generator_id, market, cdr_ids, ())
+    given = recipients.added(request.recipients)
+    shared = {share.cdr_id for recipient in request.recipients for share in recipient.shares}
+    for index, cdr in enumerate(request.cdrs):
+        if cdr.cdr_id not in shared:
+            found.append(Violation(f"cdrs[{index}].cdr_id", "must be referred to by a share"))
+    return Checked(found, given)
+
+
+def check_together(submission: SubmitLeadRequest) -> list[Violation]:
+    """Finds what a submission and the evidence that was added to it exceed together."""
+    found: list[Violation] = []
+    _count(found, len(submission.cdrs), MAX_CDRS, "cdrs")
+    if submission.ByteSize() > MAX_SUBMISSION_BYTES:
+        limit = f"must have at most {MAX_SUBMISSION_BYTES} bytes together with the submission"
+        found.append(Violation("cdrs", limit))
+    return found
 
 
 def _text(found: list[Violation], value: str, longest: int, *path: str) -> None:
@@ -279,9 +317,41 @@ class _Recipients:
             if buyer_id in seen:
                 found.append(Violation(f"{path}.buyer_id", "must be named once"))
             seen.add(buyer_id)
-            given.append(self._evidence(path, buyer_id, recipient.shares))
+            evidence = self._evidence(path, buyer_id, recipient.shares)
+            if recipient.HasField("evidence_wait"):
+                wait = self._wait(path, recipient.evidence_wait)
+                evidence = evidence._replace(wait=0 if evidence.uses else wait)
+            given.append(evidence)
             self._check_keys(path, recipient.attribute_keys)
         return tuple(given)
+
+    def added(self, recipients: Sequence[EvidenceRecipient]) -> tuple[RecipientEvidence, ...]:
+        """Checks all of an addition; whether they await it is for the ledger to say."""
+        found = self._found
+        if not recipients:
+            found.append(Violation("recipients", "must name at least one buyer"))
+        _count(found, len(recipients), MAX_RECIPIENTS, "recipients")
+        seen: set[str] = set()
+        given: list[RecipientEvidence] = []
+        for index, recipient in enumerate(recipients):
+            path = f"recipients[{index}]"
+            if recipient.buyer_id in seen:
+                found.append(Violation(f"{path}.buyer_id", "must be named once"))
+            seen.add(recipient.buyer_id)
+            if not recipient.shares:
+                found.append(Violation(f"{path}.shares", "must have at least one share"))
+            given.append(self._evidence(path, recipient.buyer_id, recipient.shares))
+        return tuple(given)
+
+    def _wait(self, path: str, wait: Duration) -> int:
+        """How long evidence may come later, in microseconds."""
+        longest = MAX_EVIDENCE_WAIT // timedelta(microseconds=1)
+        time = wait.seconds * 1_000_000 + wait.nanos // 1000
+        if not (1_000_000 <= time <= longest and 0 <= wait.nanos < 1_000_000_000):
+            problem = "must be from 1 second to 30 days"
+            self._found.append(Violation(f"{path}.evidence_wait", problem))
+            return 0
+        return time
 
     def _evidence(self, path: str, buyer_id: str, shares: Sequence[Share]) -> RecipientEvidence:
         found = self._found

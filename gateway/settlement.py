@@ -86,6 +86,8 @@ _SAME_ATTEMPT: dict[State, dict[Outcome, Verdict]] = {
 }
 _SAME_ATTEMPT[State.PUBLISHED] = _SAME_ATTEMPT[State.PENDING]
 
+_NEVER_SENT = frozenset({State.REJECTED, State.AWAITING_EVIDENCE})
+
 SETTLED_STATE = {
     Outcome.DELIVERED: State.DELIVERED,
     Outcome.BUYER_REJECTED: State.BUYER_REJECTED,
@@ -95,7 +97,7 @@ SETTLED_STATE = {
 
 def judge(standing: Standing, report: Report) -> Verdict:
     """Says what becomes of a report, from where the delivery stands."""
-    if standing.state is State.REJECTED:
+    if standing.state in _NEVER_SENT:
         return Verdict.NOT_SENT
     if report.attempt > standing.attempt:
         return Verdict.UNKNOWN_ATTEMPT

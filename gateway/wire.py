@@ -31,18 +31,25 @@ def timestamp(microseconds: int) -> Timestamp:
 def accepted(answer: Accepted) -> lead_service_pb2.SubmitLeadResponse:
     """The answer to a submission."""
     lead = lead_text(answer.lead_id) if answer.lead_id else ""
-    return lead_service_pb2.SubmitLeadResponse(
-        lead_id=lead,
-        deliveries=[
-            lead_service_pb2.DeliveryDecision(
-                buyer_id=decision.buyer_id,
-                delivery_id=delivery_name(lead, decision.buyer_id) if lead else "",
-                state=int(decision.state),  # type: ignore[arg-type]
-                reason=decision.reason,
-            )
-            for decision in answer.decisions
-        ],
-    )
+    return lead_service_pb2.SubmitLeadResponse(lead_id=lead, deliveries=_decisions(lead, answer))
+
+
+def evidence_added(answer: Accepted) -> lead_service_pb2.AddEvidenceResponse:
+    """The answer to added evidence."""
+    lead = lead_text(answer.lead_id or b"")
+    return lead_service_pb2.AddEvidenceResponse(lead_id=lead, deliveries=_decisions(lead, answer))
+
+
+def _decisions(lead: str, answer: Accepted) -> list[lead_service_pb2.DeliveryDecision]:
+    return [
+        lead_service_pb2.DeliveryDecision(
+            buyer_id=decision.buyer_id,
+            delivery_id=delivery_name(lead, decision.buyer_id) if lead else "",
+            state=int(decision.state),  # type: ignore[arg-type]
+            reason=decision.reason,
+        )
+        for decision in answer.decisions
+    ]
 
 
 def lead_status(view: LeadView) -> lead_service_pb2.LeadStatus:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, exists, func, literal_column, or_, select, tuple_
 
-from gateway.delivery import EventKind, State
-from gateway.ledger.tables import deliveries, events, leads, receipts
+from gateway.delivery import EventKind, State, began
+from gateway.ledger.tables import THE_HOLD, deliveries, events, holds, leads, receipts
 from gateway.market import Market
 from gateway.timeline import DeliveryView, EventView, Filter, LeadView, Place
 from leadgate.sql import Prepared, fetch
@@ -25,8 +25,10 @@ _DELIVERY = (
     deliveries.c.state,
     deliveries.c.reason,
     deliveries.c.attempt,
-    deliveries.c.due_time,
+    func.coalesce(deliveries.c.due_time, holds.c.deadline),
     deliveries.c.update_time,
+    # Null but for a delivery that began without evidence.
+    holds.c.lead_key,
 )
 _EVENT = (
     events.c.event_key,
@@ -44,6 +46,7 @@ _EVENT = (
 _LEAD_BY_ID = Prepared(select(*_LEAD).where(leads.c.lead_id == bindparam("lead_id")))
 _DELIVERIES = Prepared(
     select(*_DELIVERY)
+    .join_from(deliveries, holds, THE_HOLD, isouter=True)
     .where(deliveries.c.lead_key == bindparam("lead"))
     .order_by(deliveries.c.position)
 )
@@ -101,7 +104,8 @@ def list_deliveries(
 ) -> list[DeliveryView]:
     """See `gateway.timeline.Ledger`."""
     place = tuple_(deliveries.c.lead_key, deliveries.c.buyer_key)
-    query: Any = select(*_LEAD, *_DELIVERY).join_from(deliveries, leads).where(place < before)
+    query: Any = select(*_LEAD, *_DELIVERY).join_from(deliveries, leads)
+    query = query.outerjoin(holds, THE_HOLD).where(place < before)
     query = _of_leads(query, cursor, market, matching).where(*_of_delivery(market, matching))
     query = query.order_by(deliveries.c.lead_key.desc(), deliveries.c.buyer_key.desc())
     return [
@@ -219,7 +223,7 @@ def _delivery_view(
     told: dict[str, list[EventView]] | None = None,
 ) -> DeliveryView:
     lead_key, lead_id, generator_key, _, accept_time = lead
-    buyer_key, state, reason, attempt, due_time, update_time = delivery
+    buyer_key, state, reason, attempt, due_time, update_time, _ = delivery
     buyer_id = market.buyer_of(buyer_key).buyer_id
     return DeliveryView(
         lead_id,
@@ -274,15 +278,15 @@ def _event_views(
             *rest,
         )
         return
-    for part, (key, now_in, why, *_) in enumerate(_DELIVERIES.all(cursor, lead=lead_key)):
-        # REJECTED is final; whatever is in another state now began PENDING.
-        refused = now_in == State.REJECTED
+    for part, (key, now_in, why, *_, held) in enumerate(_DELIVERIES.all(cursor, lead=lead_key)):
+        first = began(State(now_in), held=held is not None)
+        refused = first is State.REJECTED
         yield EventView(
             Place(event_key, part),
             lead_id,
             market.buyer_of(key).buyer_id,
             EventKind.REJECTED if refused else EventKind.ACCEPTED,
-            State.REJECTED if refused else State.PENDING,
+            first,
             1,
             time,
             why if refused else "",

@@ -123,7 +123,7 @@ _REFUSALS = {
     Verdict.STALE_ATTEMPT: "a newer attempt of the delivery was sent",
     Verdict.UNKNOWN_ATTEMPT: "this attempt was never sent",
     Verdict.CLAIM_MISSING: "DELIVERED needs a receipt for every CDR of the record",
-    Verdict.NOT_SENT: "the gateway refused this delivery and never sent it",
+    Verdict.NOT_SENT: "the gateway never sent this delivery",
 }
 
 

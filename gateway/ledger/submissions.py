@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.dialects import sqlite
 
-from gateway.bell import EVENTS
+from gateway.bell import EVENTS, HOLDS
 from gateway.consent import Facts, decide
-from gateway.delivery import EventKind, State
+from gateway.delivery import EventKind, State, began
 from gateway.errors import InvalidRequestError, RequestIdReusedError
 from gateway.intake import Accepted, Decision, Submission
-from gateway.ledger.tables import deliveries, events, evidence_uses, leads
+from gateway.ledger.tables import THE_HOLD, deliveries, events, evidence_uses, holds, leads
 from gateway.ledger.transaction import Transaction
 from gateway.market import Generator
 from leadgate.sql import Prepared, PreparedIn, PreparedRows
@@ -30,7 +30,8 @@ _REPEATS = PreparedIn(
     )
 )
 _DECIDED = Prepared(
-    select(deliveries.c.buyer_key, deliveries.c.state, deliveries.c.reason)
+    select(deliveries.c.buyer_key, deliveries.c.state, deliveries.c.reason, holds.c.lead_key)
+    .join_from(deliveries, holds, THE_HOLD, isouter=True)
     .where(deliveries.c.lead_key == bindparam("lead"))
     .order_by(deliveries.c.position)
 )
@@ -52,7 +53,8 @@ _ADD_EVENTS = PreparedRows(
         }
     )
 )
-_ADD_USES = PreparedRows(sqlite.insert(evidence_uses).on_conflict_do_nothing())
+_ADD_HOLDS = PreparedRows(insert(holds))
+ADD_USES = PreparedRows(sqlite.insert(evidence_uses).on_conflict_do_nothing())
 
 _PENDING, _ACCEPTED = int(State.PENDING), int(EventKind.ACCEPTED)
 
@@ -69,6 +71,14 @@ def accept_all(transaction: Transaction, submissions: Sequence[Submission]) -> l
     return _Batch(transaction, submissions).answers()
 
 
+def earlier_uses(cursor: Any, used: Sequence[bytes]) -> dict[bytes, list[tuple[bytes, bytes]]]:
+    """Phone and email of each person that evidence was accepted for, by evidence."""
+    earlier: dict[bytes, list[tuple[bytes, bytes]]] = {}
+    for evidence, phone, email in _USES.all(cursor, used):
+        earlier.setdefault(evidence, []).append((phone, email))
+    return earlier
+
+
 class _Batch:
     """Submissions that are decided and stored together."""
 
@@ -80,6 +90,7 @@ class _Batch:
         self._leads: list[tuple[Any, ...]] = []
         self._deliveries: list[tuple[Any, ...]] = []
         self._events: list[tuple[Any, ...]] = []
+        self._holds: list[tuple[Any, ...]] = []
         self._new_uses: list[tuple[bytes, bytes, bytes]] = []
 
     def answers(self) -> list[Answer]:
@@ -90,7 +101,8 @@ class _Batch:
         cursor = self._transaction.cursor
         _ADD_LEADS.run(cursor, self._leads)
         _ADD_DELIVERIES.run(cursor, self._deliveries)
-        _ADD_USES.run(cursor, self._new_uses)
+        _ADD_HOLDS.run(cursor, self._holds)
+        ADD_USES.run(cursor, self._new_uses)
         _ADD_EVENTS.run(cursor, self._events)
         if self._leads:
             self._transaction.rings.add(EVENTS)
@@ -118,10 +130,7 @@ class _Batch:
             for recipient in submission.recipients
             for use in recipient.uses
         ]
-        earlier: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for evidence, phone, email in _USES.all(self._transaction.cursor, used):
-            earlier.setdefault(evidence, []).append((phone, email))
-        return earlier
+        return earlier_uses(self._transaction.cursor, used)
 
     def _generator(self, submission: Submission) -> Generator:
         return self._market.generators[submission.generator_id]
@@ -143,13 +152,13 @@ class _Batch:
         return first._replace(lead_id=None) if submission.validate_only else first
 
     def _first_decisions(self, lead_key: int) -> tuple[Decision, ...]:
-        """What was decided when the lead was stored: what is not REJECTED was PENDING."""
-        return tuple(
-            Decision(self._market.buyer_of(buyer_key).buyer_id, State.REJECTED, reason)
-            if state == State.REJECTED
-            else Decision(self._market.buyer_of(buyer_key).buyer_id, State.PENDING, "")
-            for buyer_key, state, reason in _DECIDED.all(self._transaction.cursor, lead=lead_key)
-        )
+        """What was decided when the lead was stored, whatever has happened since."""
+        decisions: list[Decision] = []
+        for buyer_key, state, reason, held in _DECIDED.all(self._transaction.cursor, lead=lead_key):
+            first = began(State(state), held=held is not None)
+            why = reason if first is State.REJECTED else ""
+            decisions.append(Decision(self._market.buyer_of(buyer_key).buyer_id, first, why))
+        return tuple(decisions)
 
     def _decided(self, submission: Submission, generator: Generator) -> Accepted:
         person = submission.person
@@ -162,9 +171,11 @@ class _Batch:
                 expire_times=recipient.expire_times,
                 has_evidence=bool(recipient.uses),
                 earlier_uses=self._uses_of(recipient.uses),
+                evidence_may_come=recipient.wait > 0,
             )
             refusal = decide(facts, person)
-            state = State.REJECTED if refusal else State.PENDING
+            accepted = State.AWAITING_EVIDENCE if recipient.wait else State.PENDING
+            state = State.REJECTED if refusal else accepted
             decisions.append(Decision(recipient.buyer_id, state, refusal or ""))
         if submission.validate_only:
             return Accepted(None, tuple(decisions))
@@ -200,6 +211,10 @@ class _Batch:
             if accepted:
                 self._transaction.rings.add(buyer_key)
                 self._use_up(submission, position)
+            elif decision.state is State.AWAITING_EVIDENCE:
+                wait = submission.recipients[position].wait
+                self._holds.append((lead_key, buyer_key, now + wait))
+                self._transaction.rings.add(HOLDS)
         # One row for all deliveries of the lead: it is expanded when it is read.
         self._events.append((lead_key, generator.key, _ACCEPTED, _PENDING, 1, now))
         self._fresh[generator.key, submission.request_id] = (submission.fingerprint, answer)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    and_,
 )
 
 from gateway.delivery import State
@@ -129,6 +130,24 @@ Index(
     postgresql_where=deliveries.c.state == State.FAILED.value,
 )
 
+# Deliveries that began without evidence. A row stays as the fact that its delivery did;
+# apart from the deliveries, so that those without a hold pay nothing for it.
+holds = Table(
+    "holds",
+    metadata,
+    Column("lead_key", BigInteger, primary_key=True),
+    Column("buyer_key", BigInteger, primary_key=True),
+    # When the delivery is refused for want of evidence; null once the hold has ended.
+    Column("deadline", BigInteger),
+    sqlite_with_rowid=False,
+)
+Index(
+    "holds_open",
+    holds.c.deadline,
+    sqlite_where=holds.c.deadline.is_not(None),
+    postgresql_where=holds.c.deadline.is_not(None),
+)
+
 receipts = Table(
     "receipts",
     metadata,
@@ -164,6 +183,11 @@ events = Table(
     Index("events_by_lead", "lead_key", "event_key"),
     Index("events_by_generator", "generator_key", "event_key"),
 )
+
+THE_HOLD = and_(
+    holds.c.lead_key == deliveries.c.lead_key, holds.c.buyer_key == deliveries.c.buyer_key
+)
+"""What joins a delivery with the hold it began with, if it began with one."""
 
 # Which evidence was accepted for which person: by it the reuse of a CDR is found. Kept
 # apart from the leads, so that it outlives them and grows only with new pairs.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from gateway import paging, wire
 from gateway.access import Caller
+from gateway.addition import Additions
 from gateway.delivery import parse_lead_id
 from gateway.errors import (
     ForbiddenError,
@@ -33,9 +34,15 @@ class LeadRpc:
     """Submits and follows leads of the calling generator."""
 
     def __init__(
-        self, intake: Intake, ledger: Ledger, timeline: Timeline, stop: asyncio.Event
+        self,
+        intake: Intake,
+        additions: Additions,
+        ledger: Ledger,
+        timeline: Timeline,
+        stop: asyncio.Event,
     ) -> None:
         self._intake = intake
+        self._additions = additions
         self._ledger = ledger
         self._timeline = timeline
         self._stop = stop
@@ -87,6 +94,12 @@ class LeadRpc:
             raise StoppingError("the gateway is stopping; repeat what was not answered")
         # Raises what ended the reading, such as a message that is none.
         await reader
+
+    async def add_evidence(
+        self, caller: Caller, request: pb.AddEvidenceRequest
+    ) -> pb.AddEvidenceResponse:
+        """Gives deliveries the evidence they await."""
+        return wire.evidence_added(await self._additions.add(_generator(caller), request))
 
     async def get_lead(self, caller: Caller, request: pb.GetLeadRequest) -> pb.GetLeadResponse:
         """One lead with its events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -91,3 +92,41 @@ def get(lead_id: LeadId, as_json: Json = False) -> None:
     for delivery in lead.deliveries:
         say("")
         show_delivery(delivery)
+
+
+@app.command("add-evidence", epilog=examples("leadgate leads add-evidence evidence.json"))
+def add_evidence(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="One AddEvidenceRequest in the proto3 JSON mapping: the lead by `leadId` or"
+            " `requestId`, `cdrs`, and `recipients` with their `shares`.",
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Add evidence to deliveries that await it; safe to repeat. Needs a generator's key."""
+    from google.protobuf import json_format
+
+    from leadgate.cli.connection import connect
+    from leadgate.v1 import delivery_pb2 as delivery
+    from leadgate.v1 import lead_service_pb2 as service
+
+    try:
+        request = json_format.Parse(file.read_bytes(), service.AddEvidenceRequest())
+    except (UnicodeDecodeError, json_format.ParseError):
+        # The reason might quote a share URL, which is a credential.
+        raise typer.BadParameter("not an AddEvidenceRequest in JSON", param_hint="FILE") from None
+    with connect() as gateway:
+        answer = gateway.leads.AddEvidence(request)
+    if as_json:
+        document(answer)
+        return
+    say(f"lead {answer.lead_id}")
+    rows = [
+        [item.buyer_id, state(delivery.DeliveryState, item.state), item.reason]
+        for item in answer.deliveries
+    ]
+    table(["buyer", "state", "reason"], rows)

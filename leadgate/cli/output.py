@@ -15,6 +15,7 @@ Json = Annotated[
 
 _STYLES = {
     "DELIVERED": "green",
+    "AWAITING_EVIDENCE": "cyan",
     "PENDING": "cyan",
     "PUBLISHED": "cyan",
     "IN_PROGRESS": "cyan",

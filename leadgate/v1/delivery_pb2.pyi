@@ -20,6 +20,7 @@ class DeliveryState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DELIVERY_STATE_DELIVERED: _ClassVar[DeliveryState]
     DELIVERY_STATE_BUYER_REJECTED: _ClassVar[DeliveryState]
     DELIVERY_STATE_FAILED: _ClassVar[DeliveryState]
+    DELIVERY_STATE_AWAITING_EVIDENCE: _ClassVar[DeliveryState]
 
 class ClaimStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -50,6 +51,7 @@ class DeliveryEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DELIVERY_EVENT_TYPE_RETRIED: _ClassVar[DeliveryEventType]
     DELIVERY_EVENT_TYPE_REPLAYED: _ClassVar[DeliveryEventType]
     DELIVERY_EVENT_TYPE_RELEASED: _ClassVar[DeliveryEventType]
+    DELIVERY_EVENT_TYPE_EVIDENCE_ADDED: _ClassVar[DeliveryEventType]
 DELIVERY_STATE_UNSPECIFIED: DeliveryState
 DELIVERY_STATE_REJECTED: DeliveryState
 DELIVERY_STATE_PENDING: DeliveryState
@@ -57,6 +59,7 @@ DELIVERY_STATE_PUBLISHED: DeliveryState
 DELIVERY_STATE_DELIVERED: DeliveryState
 DELIVERY_STATE_BUYER_REJECTED: DeliveryState
 DELIVERY_STATE_FAILED: DeliveryState
+DELIVERY_STATE_AWAITING_EVIDENCE: DeliveryState
 CLAIM_STATUS_UNSPECIFIED: ClaimStatus
 CLAIM_STATUS_CLAIMED: ClaimStatus
 CLAIM_STATUS_ALREADY_CLAIMED: ClaimStatus
@@ -78,6 +81,7 @@ DELIVERY_EVENT_TYPE_FAILED: DeliveryEventType
 DELIVERY_EVENT_TYPE_RETRIED: DeliveryEventType
 DELIVERY_EVENT_TYPE_REPLAYED: DeliveryEventType
 DELIVERY_EVENT_TYPE_RELEASED: DeliveryEventType
+DELIVERY_EVENT_TYPE_EVIDENCE_ADDED: DeliveryEventType
 
 class Delivery(_message.Message):
     __slots__ = ("delivery_id", "lead_id", "buyer_id", "generator_id", "state", "reason", "attempt", "accept_time", "due_time", "update_time", "receipts", "events")

@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16leadgate/v1/lead.proto\x12\x0bleadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x04Lead\x12%\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x14.leadgate.v1.Contact\x12\x35\n\nattributes\x18\x02 \x03(\x0b\x32!.leadgate.v1.Lead.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\x07\x43ontact\x12\x12\n\nfirst_name\x18\x01 \x01(\t\x12\x11\n\tlast_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05phone\x18\x04 \x01(\t\x12+\n\x07\x61\x64\x64ress\x18\x05 \x01(\x0b\x32\x1a.leadgate.v1.PostalAddress\"\x7f\n\rPostalAddress\x12\x15\n\raddress_lines\x18\x01 \x03(\t\x12\x10\n\x08locality\x18\x02 \x01(\t\x12\x1b\n\x13\x61\x64ministrative_area\x18\x03 \x01(\t\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12\x13\n\x0bregion_code\x18\x05 \x01(\t\"\xb5\x01\n\x03\x43\x64r\x12\x0e\n\x06\x63\x64r_id\x18\x01 \x01(\t\x12\x30\n\x0c\x63\x61pture_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npackage_id\x18\x03 \x01(\t\x12\x15\n\rsub_group_ids\x18\x04 \x03(\t\x12\x13\n\x0b\x63ustom_json\x18\x05 \x01(\t\x12,\n\x0b\x64isclosures\x18\x06 \x03(\x0b\x32\x17.leadgate.v1.Disclosure\";\n\nDisclosure\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x08\"a\n\x05Share\x12\x0e\n\x06\x63\x64r_id\x18\x01 \x01(\t\x12\x11\n\tshare_url\x18\x02 \x01(\t\x12\x35\n\x11share_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\tRecipient\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\"\n\x06shares\x18\x02 \x03(\x0b\x32\x12.leadgate.v1.Share\x12\x16\n\x0e\x61ttribute_keys\x18\x03 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16leadgate/v1/lead.proto\x12\x0bleadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x04Lead\x12%\n\x07\x63ontact\x18\x01 \x01(\x0b\x32\x14.leadgate.v1.Contact\x12\x35\n\nattributes\x18\x02 \x03(\x0b\x32!.leadgate.v1.Lead.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\x07\x43ontact\x12\x12\n\nfirst_name\x18\x01 \x01(\t\x12\x11\n\tlast_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\r\n\x05phone\x18\x04 \x01(\t\x12+\n\x07\x61\x64\x64ress\x18\x05 \x01(\x0b\x32\x1a.leadgate.v1.PostalAddress\"\x7f\n\rPostalAddress\x12\x15\n\raddress_lines\x18\x01 \x03(\t\x12\x10\n\x08locality\x18\x02 \x01(\t\x12\x1b\n\x13\x61\x64ministrative_area\x18\x03 \x01(\t\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12\x13\n\x0bregion_code\x18\x05 \x01(\t\"\xb5\x01\n\x03\x43\x64r\x12\x0e\n\x06\x63\x64r_id\x18\x01 \x01(\t\x12\x30\n\x0c\x63\x61pture_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npackage_id\x18\x03 \x01(\t\x12\x15\n\rsub_group_ids\x18\x04 \x03(\t\x12\x13\n\x0b\x63ustom_json\x18\x05 \x01(\t\x12,\n\x0b\x64isclosures\x18\x06 \x03(\x0b\x32\x17.leadgate.v1.Disclosure\";\n\nDisclosure\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0e\n\x06\x61greed\x18\x03 \x01(\x08\"a\n\x05Share\x12\x0e\n\x06\x63\x64r_id\x18\x01 \x01(\t\x12\x11\n\tshare_url\x18\x02 \x01(\t\x12\x35\n\x11share_expire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8b\x01\n\tRecipient\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\"\n\x06shares\x18\x02 \x03(\x0b\x32\x12.leadgate.v1.Share\x12\x16\n\x0e\x61ttribute_keys\x18\x03 \x03(\t\x12\x30\n\revidence_wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,20 +35,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LEAD_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_LEAD_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_LEAD']._serialized_start=73
-  _globals['_LEAD']._serialized_end=224
-  _globals['_LEAD_ATTRIBUTESENTRY']._serialized_start=175
-  _globals['_LEAD_ATTRIBUTESENTRY']._serialized_end=224
-  _globals['_CONTACT']._serialized_start=226
-  _globals['_CONTACT']._serialized_end=349
-  _globals['_POSTALADDRESS']._serialized_start=351
-  _globals['_POSTALADDRESS']._serialized_end=478
-  _globals['_CDR']._serialized_start=481
-  _globals['_CDR']._serialized_end=662
-  _globals['_DISCLOSURE']._serialized_start=664
-  _globals['_DISCLOSURE']._serialized_end=723
-  _globals['_SHARE']._serialized_start=725
-  _globals['_SHARE']._serialized_end=822
-  _globals['_RECIPIENT']._serialized_start=824
-  _globals['_RECIPIENT']._serialized_end=913
+  _globals['_LEAD']._serialized_start=105
+  _globals['_LEAD']._serialized_end=256
+  _globals['_LEAD_ATTRIBUTESENTRY']._serialized_start=207
+  _globals['_LEAD_ATTRIBUTESENTRY']._serialized_end=256
+  _globals['_CONTACT']._serialized_start=258
+  _globals['_CONTACT']._serialized_end=381
+  _globals['_POSTALADDRESS']._serialized_start=383
+  _globals['_POSTALADDRESS']._serialized_end=510
+  _globals['_CDR']._serialized_start=513
+  _globals['_CDR']._serialized_end=694
+  _globals['_DISCLOSURE']._serialized_start=696
+  _globals['_DISCLOSURE']._serialized_end=755
+  _globals['_SHARE']._serialized_start=757
+  _globals['_SHARE']._serialized_end=854
+  _globals['_RECIPIENT']._serialized_start=857
+  _globals['_RECIPIENT']._serialized_end=996
 # @@protoc_insertion_point(module_scope)

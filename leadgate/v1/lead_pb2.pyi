@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -89,11 +90,13 @@ class Share(_message.Message):
     def __init__(self, cdr_id: _Optional[str] = ..., share_url: _Optional[str] = ..., share_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Recipient(_message.Message):
-    __slots__ = ("buyer_id", "shares", "attribute_keys")
+    __slots__ = ("buyer_id", "shares", "attribute_keys", "evidence_wait")
     BUYER_ID_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTE_KEYS_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_WAIT_FIELD_NUMBER: _ClassVar[int]
     buyer_id: str
     shares: _containers.RepeatedCompositeFieldContainer[Share]
     attribute_keys: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, buyer_id: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., attribute_keys: _Optional[_Iterable[str]] = ...) -> None: ...
+    evidence_wait: _duration_pb2.Duration
+    def __init__(self, buyer_id: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., attribute_keys: _Optional[_Iterable[str]] = ..., evidence_wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

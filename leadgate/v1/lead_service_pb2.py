@@ -28,7 +28,7 @@ from leadgate.v1 import delivery_pb2 as leadgate_dot_v1_dot_delivery__pb2
 from leadgate.v1 import lead_pb2 as leadgate_dot_v1_dot_lead__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eleadgate/v1/lead_service.proto\x12\x0bleadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1aleadgate/v1/delivery.proto\x1a\x16leadgate/v1/lead.proto\"\xab\x01\n\x11SubmitLeadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1f\n\x04lead\x18\x02 \x01(\x0b\x32\x11.leadgate.v1.Lead\x12\x1e\n\x04\x63\x64rs\x18\x03 \x03(\x0b\x32\x10.leadgate.v1.Cdr\x12*\n\nrecipients\x18\x04 \x03(\x0b\x32\x16.leadgate.v1.Recipient\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"t\n\x10\x44\x65liveryDecision\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.leadgate.v1.DeliveryState\x12\x0e\n\x06reason\x18\x04 \x01(\t\"X\n\x12SubmitLeadResponse\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\x12\x31\n\ndeliveries\x18\x02 \x03(\x0b\x32\x1d.leadgate.v1.DeliveryDecision\"K\n\x17\x42\x61tchSubmitLeadsRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.leadgate.v1.SubmitLeadRequest\"J\n\x18\x42\x61tchSubmitLeadsResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.leadgate.v1.SubmitLeadResult\"v\n\x10SubmitLeadResult\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.leadgate.v1.SubmitLeadResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"E\n\x12StreamLeadsRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.leadgate.v1.SubmitLeadRequest\"X\n\x13StreamLeadsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1d.leadgate.v1.SubmitLeadResult\"\xca\x01\n\nLeadStatus\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0cgenerator_id\x18\x03 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x05state\x18\x05 \x01(\x0e\x32\x16.leadgate.v1.LeadState\x12)\n\ndeliveries\x18\x06 \x03(\x0b\x32\x15.leadgate.v1.Delivery\"!\n\x0eGetLeadRequest\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\"8\n\x0fGetLeadResponse\x12%\n\x04lead\x18\x01 \x01(\x0b\x32\x17.leadgate.v1.LeadStatus\"\x87\x02\n\x10ListLeadsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.leadgate.v1.DeliveryState\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\x31\n\raccepted_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x61\x63\x63\x65pted_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cgenerator_id\x18\x08 \x01(\t\"T\n\x11ListLeadsResponse\x12&\n\x05leads\x18\x01 \x03(\x0b\x32\x17.leadgate.v1.LeadStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x16WatchDeliveriesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x02 \x01(\t\x12\x14\n\x0cgenerator_id\x18\x03 \x01(\t\"\xb7\x01\n\x17WatchDeliveriesResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12)\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1a.leadgate.v1.DeliveryEvent\x12\x13\n\x0b\x64\x65livery_id\x18\x03 \x01(\t\x12\x0f\n\x07lead_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12)\n\x05state\x18\x06 \x01(\x0e\x32\x1a.leadgate.v1.DeliveryState*\x9f\x01\n\tLeadState\x12\x1a\n\x16LEAD_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16LEAD_STATE_IN_PROGRESS\x10\x01\x12\x18\n\x14LEAD_STATE_DELIVERED\x10\x02\x12\"\n\x1eLEAD_STATE_PARTIALLY_DELIVERED\x10\x03\x12\x1c\n\x18LEAD_STATE_NOT_DELIVERED\x10\x04\x32\x99\x04\n\x0bLeadService\x12R\n\nSubmitLead\x12\x1e.leadgate.v1.SubmitLeadRequest\x1a\x1f.leadgate.v1.SubmitLeadResponse\"\x03\x90\x02\x02\x12\x64\n\x10\x42\x61tchSubmitLeads\x12$.leadgate.v1.BatchSubmitLeadsRequest\x1a%.leadgate.v1.BatchSubmitLeadsResponse\"\x03\x90\x02\x02\x12T\n\x0bStreamLeads\x12\x1f.leadgate.v1.StreamLeadsRequest\x1a .leadgate.v1.StreamLeadsResponse(\x01\x30\x01\x12I\n\x07GetLead\x12\x1b.leadgate.v1.GetLeadRequest\x1a\x1c.leadgate.v1.GetLeadResponse\"\x03\x90\x02\x01\x12O\n\tListLeads\x12\x1d.leadgate.v1.ListLeadsRequest\x1a\x1e.leadgate.v1.ListLeadsResponse\"\x03\x90\x02\x01\x12^\n\x0fWatchDeliveries\x12#.leadgate.v1.WatchDeliveriesRequest\x1a$.leadgate.v1.WatchDeliveriesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eleadgate/v1/lead_service.proto\x12\x0bleadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1aleadgate/v1/delivery.proto\x1a\x16leadgate/v1/lead.proto\"\xab\x01\n\x11SubmitLeadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1f\n\x04lead\x18\x02 \x01(\x0b\x32\x11.leadgate.v1.Lead\x12\x1e\n\x04\x63\x64rs\x18\x03 \x03(\x0b\x32\x10.leadgate.v1.Cdr\x12*\n\nrecipients\x18\x04 \x03(\x0b\x32\x16.leadgate.v1.Recipient\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"t\n\x10\x44\x65liveryDecision\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65livery_id\x18\x02 \x01(\t\x12)\n\x05state\x18\x03 \x01(\x0e\x32\x1a.leadgate.v1.DeliveryState\x12\x0e\n\x06reason\x18\x04 \x01(\t\"X\n\x12SubmitLeadResponse\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\x12\x31\n\ndeliveries\x18\x02 \x03(\x0b\x32\x1d.leadgate.v1.DeliveryDecision\"K\n\x17\x42\x61tchSubmitLeadsRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.leadgate.v1.SubmitLeadRequest\"J\n\x18\x42\x61tchSubmitLeadsResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.leadgate.v1.SubmitLeadResult\"v\n\x10SubmitLeadResult\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.leadgate.v1.SubmitLeadResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"E\n\x12StreamLeadsRequest\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.leadgate.v1.SubmitLeadRequest\"X\n\x13StreamLeadsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1d.leadgate.v1.SubmitLeadResult\"\x99\x01\n\x12\x41\x64\x64\x45videnceRequest\x12\x11\n\x07lead_id\x18\x01 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x12\x1e\n\x04\x63\x64rs\x18\x03 \x03(\x0b\x32\x10.leadgate.v1.Cdr\x12\x32\n\nrecipients\x18\x04 \x03(\x0b\x32\x1e.leadgate.v1.EvidenceRecipientB\x06\n\x04lead\"I\n\x11\x45videnceRecipient\x12\x10\n\x08\x62uyer_id\x18\x01 \x01(\t\x12\"\n\x06shares\x18\x02 \x03(\x0b\x32\x12.leadgate.v1.Share\"Y\n\x13\x41\x64\x64\x45videnceResponse\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\x12\x31\n\ndeliveries\x18\x02 \x03(\x0b\x32\x1d.leadgate.v1.DeliveryDecision\"\xca\x01\n\nLeadStatus\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0cgenerator_id\x18\x03 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x05state\x18\x05 \x01(\x0e\x32\x16.leadgate.v1.LeadState\x12)\n\ndeliveries\x18\x06 \x03(\x0b\x32\x15.leadgate.v1.Delivery\"!\n\x0eGetLeadRequest\x12\x0f\n\x07lead_id\x18\x01 \x01(\t\"8\n\x0fGetLeadResponse\x12%\n\x04lead\x18\x01 \x01(\x0b\x32\x17.leadgate.v1.LeadStatus\"\x87\x02\n\x10ListLeadsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.leadgate.v1.DeliveryState\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12\x31\n\raccepted_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x61\x63\x63\x65pted_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cgenerator_id\x18\x08 \x01(\t\"T\n\x11ListLeadsResponse\x12&\n\x05leads\x18\x01 \x03(\x0b\x32\x17.leadgate.v1.LeadStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x16WatchDeliveriesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x02 \x01(\t\x12\x14\n\x0cgenerator_id\x18\x03 \x01(\t\"\xb7\x01\n\x17WatchDeliveriesResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12)\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1a.leadgate.v1.DeliveryEvent\x12\x13\n\x0b\x64\x65livery_id\x18\x03 \x01(\t\x12\x0f\n\x07lead_id\x18\x04 \x01(\t\x12\x10\n\x08\x62uyer_id\x18\x05 \x01(\t\x12)\n\x05state\x18\x06 \x01(\x0e\x32\x1a.leadgate.v1.DeliveryState*\x9f\x01\n\tLeadState\x12\x1a\n\x16LEAD_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16LEAD_STATE_IN_PROGRESS\x10\x01\x12\x18\n\x14LEAD_STATE_DELIVERED\x10\x02\x12\"\n\x1eLEAD_STATE_PARTIALLY_DELIVERED\x10\x03\x12\x1c\n\x18LEAD_STATE_NOT_DELIVERED\x10\x04\x32\xf0\x04\n\x0bLeadService\x12R\n\nSubmitLead\x12\x1e.leadgate.v1.SubmitLeadRequest\x1a\x1f.leadgate.v1.SubmitLeadResponse\"\x03\x90\x02\x02\x12\x64\n\x10\x42\x61tchSubmitLeads\x12$.leadgate.v1.BatchSubmitLeadsRequest\x1a%.leadgate.v1.BatchSubmitLeadsResponse\"\x03\x90\x02\x02\x12T\n\x0bStreamLeads\x12\x1f.leadgate.v1.StreamLeadsRequest\x1a .leadgate.v1.StreamLeadsResponse(\x01\x30\x01\x12U\n\x0b\x41\x64\x64\x45vidence\x12\x1f.leadgate.v1.AddEvidenceRequest\x1a .leadgate.v1.AddEvidenceResponse\"\x03\x90\x02\x02\x12I\n\x07GetLead\x12\x1b.leadgate.v1.GetLeadRequest\x1a\x1c.leadgate.v1.GetLeadResponse\"\x03\x90\x02\x01\x12O\n\tListLeads\x12\x1d.leadgate.v1.ListLeadsRequest\x1a\x1e.leadgate.v1.ListLeadsResponse\"\x03\x90\x02\x01\x12^\n\x0fWatchDeliveries\x12#.leadgate.v1.WatchDeliveriesRequest\x1a$.leadgate.v1.WatchDeliveriesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,12 +39,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEADSERVICE'].methods_by_name['SubmitLead']._serialized_options = b'\220\002\002'
   _globals['_LEADSERVICE'].methods_by_name['BatchSubmitLeads']._loaded_options = None
   _globals['_LEADSERVICE'].methods_by_name['BatchSubmitLeads']._serialized_options = b'\220\002\002'
+  _globals['_LEADSERVICE'].methods_by_name['AddEvidence']._loaded_options = None
+  _globals['_LEADSERVICE'].methods_by_name['AddEvidence']._serialized_options = b'\220\002\002'
   _globals['_LEADSERVICE'].methods_by_name['GetLead']._loaded_options = None
   _globals['_LEADSERVICE'].methods_by_name['GetLead']._serialized_options = b'\220\002\001'
   _globals['_LEADSERVICE'].methods_by_name['ListLeads']._loaded_options = None
   _globals['_LEADSERVICE'].methods_by_name['ListLeads']._serialized_options = b'\220\002\001'
-  _globals['_LEADSTATE']._serialized_start=1892
-  _globals['_LEADSTATE']._serialized_end=2051
+  _globals['_LEADSTATE']._serialized_start=2214
+  _globals['_LEADSTATE']._serialized_end=2373
   _globals['_SUBMITLEADREQUEST']._serialized_start=158
   _globals['_SUBMITLEADREQUEST']._serialized_end=329
   _globals['_DELIVERYDECISION']._serialized_start=331
@@ -61,20 +63,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMLEADSREQUEST']._serialized_end=881
   _globals['_STREAMLEADSRESPONSE']._serialized_start=883
   _globals['_STREAMLEADSRESPONSE']._serialized_end=971
-  _globals['_LEADSTATUS']._serialized_start=974
-  _globals['_LEADSTATUS']._serialized_end=1176
-  _globals['_GETLEADREQUEST']._serialized_start=1178
-  _globals['_GETLEADREQUEST']._serialized_end=1211
-  _globals['_GETLEADRESPONSE']._serialized_start=1213
-  _globals['_GETLEADRESPONSE']._serialized_end=1269
-  _globals['_LISTLEADSREQUEST']._serialized_start=1272
-  _globals['_LISTLEADSREQUEST']._serialized_end=1535
-  _globals['_LISTLEADSRESPONSE']._serialized_start=1537
-  _globals['_LISTLEADSRESPONSE']._serialized_end=1621
-  _globals['_WATCHDELIVERIESREQUEST']._serialized_start=1623
-  _globals['_WATCHDELIVERIESREQUEST']._serialized_end=1703
-  _globals['_WATCHDELIVERIESRESPONSE']._serialized_start=1706
-  _globals['_WATCHDELIVERIESRESPONSE']._serialized_end=1889
-  _globals['_LEADSERVICE']._serialized_start=2054
-  _globals['_LEADSERVICE']._serialized_end=2591
+  _globals['_ADDEVIDENCEREQUEST']._serialized_start=974
+  _globals['_ADDEVIDENCEREQUEST']._serialized_end=1127
+  _globals['_EVIDENCERECIPIENT']._serialized_start=1129
+  _globals['_EVIDENCERECIPIENT']._serialized_end=1202
+  _globals['_ADDEVIDENCERESPONSE']._serialized_start=1204
+  _globals['_ADDEVIDENCERESPONSE']._serialized_end=1293
+  _globals['_LEADSTATUS']._serialized_start=1296
+  _globals['_LEADSTATUS']._serialized_end=1498
+  _globals['_GETLEADREQUEST']._serialized_start=1500
+  _globals['_GETLEADREQUEST']._serialized_end=1533
+  _globals['_GETLEADRESPONSE']._serialized_start=1535
+  _globals['_GETLEADRESPONSE']._serialized_end=1591
+  _globals['_LISTLEADSREQUEST']._serialized_start=1594
+  _globals['_LISTLEADSREQUEST']._serialized_end=1857
+  _globals['_LISTLEADSRESPONSE']._serialized_start=1859
+  _globals['_LISTLEADSRESPONSE']._serialized_end=1943
+  _globals['_WATCHDELIVERIESREQUEST']._serialized_start=1945
+  _globals['_WATCHDELIVERIESREQUEST']._serialized_end=2025
+  _globals['_WATCHDELIVERIESRESPONSE']._serialized_start=2028
+  _globals['_WATCHDELIVERIESRESPONSE']._serialized_end=2211
+  _globals['_LEADSERVICE']._serialized_start=2376
+  _globals['_LEADSERVICE']._serialized_end=3000
 # @@protoc_insertion_point(module_scope)

@@ -94,6 +94,34 @@ class StreamLeadsResponse(_message.Message):
     result: SubmitLeadResult
     def __init__(self, request_id: _Optional[str] = ..., result: _Optional[_Union[SubmitLeadResult, _Mapping]] = ...) -> None: ...
 
+class AddEvidenceRequest(_message.Message):
+    __slots__ = ("lead_id", "request_id", "cdrs", "recipients")
+    LEAD_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CDRS_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENTS_FIELD_NUMBER: _ClassVar[int]
+    lead_id: str
+    request_id: str
+    cdrs: _containers.RepeatedCompositeFieldContainer[_lead_pb2.Cdr]
+    recipients: _containers.RepeatedCompositeFieldContainer[EvidenceRecipient]
+    def __init__(self, lead_id: _Optional[str] = ..., request_id: _Optional[str] = ..., cdrs: _Optional[_Iterable[_Union[_lead_pb2.Cdr, _Mapping]]] = ..., recipients: _Optional[_Iterable[_Union[EvidenceRecipient, _Mapping]]] = ...) -> None: ...
+
+class EvidenceRecipient(_message.Message):
+    __slots__ = ("buyer_id", "shares")
+    BUYER_ID_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    buyer_id: str
+    shares: _containers.RepeatedCompositeFieldContainer[_lead_pb2.Share]
+    def __init__(self, buyer_id: _Optional[str] = ..., shares: _Optional[_Iterable[_Union[_lead_pb2.Share, _Mapping]]] = ...) -> None: ...
+
+class AddEvidenceResponse(_message.Message):
+    __slots__ = ("lead_id", "deliveries")
+    LEAD_ID_FIELD_NUMBER: _ClassVar[int]
+    DELIVERIES_FIELD_NUMBER: _ClassVar[int]
+    lead_id: str
+    deliveries: _containers.RepeatedCompositeFieldContainer[DeliveryDecision]
+    def __init__(self, lead_id: _Optional[str] = ..., deliveries: _Optional[_Iterable[_Union[DeliveryDecision, _Mapping]]] = ...) -> None: ...
+
 class LeadStatus(_message.Message):
     __slots__ = ("lead_id", "request_id", "generator_id", "accept_time", "state", "deliveries")
     LEAD_ID_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class LeadServiceStub(object):
                 request_serializer=leadgate_dot_v1_dot_lead__service__pb2.StreamLeadsRequest.SerializeToString,
                 response_deserializer=leadgate_dot_v1_dot_lead__service__pb2.StreamLeadsResponse.FromString,
                 _registered_method=True)
+        self.AddEvidence = channel.unary_unary(
+                '/leadgate.v1.LeadService/AddEvidence',
+                request_serializer=leadgate_dot_v1_dot_lead__service__pb2.AddEvidenceRequest.SerializeToString,
+                response_deserializer=leadgate_dot_v1_dot_lead__service__pb2.AddEvidenceResponse.FromString,
+                _registered_method=True)
         self.GetLead = channel.unary_unary(
                 '/leadgate.v1.LeadService/GetLead',
                 request_serializer=leadgate_dot_v1_dot_lead__service__pb2.GetLeadRequest.SerializeToString,
@@ -121,6 +126,25 @@ class LeadServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddEvidence(self, request, context):
+        """Adds evidence to deliveries that await it, all or nothing, and answers when it
+        is on disk: each is PENDING now, to be sent at once, or REJECTED with its
+        reason, decided by the rules of a submission. Field rules are those of a
+        submission, too: its evidence and the added together stay within its limits.
+
+        A recipient that was given the same shares before is answered as then: repeat
+        the request freely. Refusals, with nothing stored:
+
+        * NOT_FOUND: no such lead, or another generator's.
+        * ALREADY_EXISTS `EVIDENCE_ALREADY_ADDED`: the recipient was given other shares,
+        or the lead has a CDR of that id with other content.
+        * FAILED_PRECONDITION `NOT_AWAITING`: a recipient never awaited evidence, or its
+        time is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLead(self, request, context):
         """Returns one lead with every delivery and what happened to it. NOT_FOUND for a
         lead that does not exist or is another generator's.
@@ -163,6 +187,11 @@ def add_LeadServiceServicer_to_server(servicer, server):
                     servicer.StreamLeads,
                     request_deserializer=leadgate_dot_v1_dot_lead__service__pb2.StreamLeadsRequest.FromString,
                     response_serializer=leadgate_dot_v1_dot_lead__service__pb2.StreamLeadsResponse.SerializeToString,
+            ),
+            'AddEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddEvidence,
+                    request_deserializer=leadgate_dot_v1_dot_lead__service__pb2.AddEvidenceRequest.FromString,
+                    response_serializer=leadgate_dot_v1_dot_lead__service__pb2.AddEvidenceResponse.SerializeToString,
             ),
             'GetLead': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLead,
@@ -272,6 +301,33 @@ class LeadService(object):
             '/leadgate.v1.LeadService/StreamLeads',
             leadgate_dot_v1_dot_lead__service__pb2.StreamLeadsRequest.SerializeToString,
             leadgate_dot_v1_dot_lead__service__pb2.StreamLeadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/leadgate.v1.LeadService/AddEvidence',
+            leadgate_dot_v1_dot_lead__service__pb2.AddEvidenceRequest.SerializeToString,
+            leadgate_dot_v1_dot_lead__service__pb2.AddEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -191,6 +191,34 @@ def test_a_lead_is_shown_with_its_timeline(run: Run, gateway: FakeGateway) -> No
     assert json.loads(run("leads", "get", LEAD, "--json").stdout)["leadId"] == LEAD
 
 
+def test_added_evidence_is_answered_with_its_decisions(
+    run: Run, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    """The file is the request; what became of each delivery is shown."""
+    answer = service.AddEvidenceResponse(lead_id=LEAD)
+    answer.deliveries.add(
+        buyer_id="buyer-one",
+        state=delivery.DeliveryState.DELIVERY_STATE_REJECTED,
+        reason="CDR_REUSED",
+    )
+    gateway.answers["AddEvidence"] = lambda _: answer
+    file = tmp_path / "evidence.json"
+    file.write_text('{"requestId": "form-42", "recipients": [{"buyerId": "buyer-one"}]}')
+    result = run("leads", "add-evidence", str(file))
+    assert gateway.request.request_id == "form-42"
+    assert LEAD in result.stdout
+    assert "CDR_REUSED" in result.stdout
+
+
+def test_a_file_that_is_no_evidence_is_not_quoted(run: Run, tmp_path: Path) -> None:
+    """A share URL is a credential."""
+    file = tmp_path / "evidence.json"
+    file.write_text('{"secret-token": 1}')
+    result = run("leads", "add-evidence", str(file))
+    assert result.exit_code == 2
+    assert "secret-token" not in result.output
+
+
 def test_retry_wants_deliveries_or_a_buyer(run: Run, gateway: FakeGateway) -> None:
     """Neither and both are usage errors; an age is counted from now."""
     gateway.answers["RetryDeliveries"] = lambda _: admin.RetryDeliveriesResponse(retried=2)

@@ -22,6 +22,13 @@ def test_a_recipient_with_fresh_evidence_gets_the_lead() -> None:
     assert decide(FINE, ADA) is None
 
 
+def test_evidence_that_may_still_come_is_not_missing() -> None:
+    """Its lack alone is no reason; whatever else speaks against the recipient is."""
+    held = FINE._replace(has_evidence=False, expire_times=(), evidence_may_come=True)
+    assert decide(held, ADA) is None
+    assert decide(held._replace(buyer_paused=True), ADA) is Refusal.BUYER_PAUSED
+
+
 @pytest.mark.parametrize(
     ("facts", "refusal"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import phonenumbers
 import pytest
 from email_validator import EmailNotValidError, validate_email
+from google.protobuf.duration_pb2 import Duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,6 +151,14 @@ SPOILED = {
     "an attribute key with a space": (
         a_submission(lead=Lead(contact=a_contact(), attributes={"a b": "c"})),
         "lead.attributes",
+    ),
+    "no time for evidence": (
+        a_submission(recipients=[a_recipient(evidence_wait=Duration(nanos=999_999_999))]),
+        "recipients[0].evidence_wait",
+    ),
+    "31 days for evidence": (
+        a_submission(recipients=[a_recipient(evidence_wait=Duration(seconds=30 * 86_400 + 1))]),
+        "recipients[0].evidence_wait",
     ),
     "a submission too large": (
         a_submission(cdrs=[Cdr(cdr_id="cdr-1", package_id="x" * MAX_SUBMISSION_BYTES)]),

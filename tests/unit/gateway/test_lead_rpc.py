@@ -43,7 +43,8 @@ def intake() -> FakeIntake:
 
 def a_service(intake: FakeIntake, stop: asyncio.Event) -> LeadRpc:
     """LeadService over the intake, and nothing else."""
-    return LeadRpc(cast(Any, intake), cast(Any, None), cast(Any, None), stop)
+    nothing = cast(Any, None)
+    return LeadRpc(cast(Any, intake), nothing, nothing, nothing, stop)
 
 
 async def _endless() -> AsyncIterator[pb.StreamLeadsRequest]:

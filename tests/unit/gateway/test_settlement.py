@@ -10,6 +10,7 @@ import pytest
 from gateway.delivery import State
 from gateway.settlement import Outcome, Report, Standing, Verdict, judge
 
+NEVER_SENT = {State.REJECTED, State.AWAITING_EVIDENCE}
 STANDING = Standing(
     state=State.PUBLISHED, attempt=2, required={"cdr-1"}, receipts={"cdr-1"}, closed_so=False
 )
@@ -59,7 +60,7 @@ def test_after_the_end_only_the_same_outcome_is_fine(state: State, outcome: Outc
     assert verdict is (Verdict.REPEAT if same else Verdict.ALREADY_SETTLED)
 
 
-@pytest.mark.parametrize("state", [state for state in State if state is not State.REJECTED])
+@pytest.mark.parametrize("state", sorted(set(State) - NEVER_SENT))
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_an_older_attempt_is_stale_unless_it_was_closed_so(state: State, outcome: Outcome) -> None:
     """A repeat of the report that closed an attempt is answered as it was then."""
@@ -81,8 +82,9 @@ def test_an_attempt_never_sent_cannot_be_reported(outcome: Outcome) -> None:
     assert judge(STANDING, a_report(outcome, attempt=3)) is Verdict.UNKNOWN_ATTEMPT
 
 
+@pytest.mark.parametrize("state", sorted(NEVER_SENT))
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_what_the_gateway_refused_cannot_be_reported(outcome: Outcome) -> None:
-    """It was never sent."""
-    verdict = judge(replace(STANDING, state=State.REJECTED), a_report(outcome))
+def test_what_the_gateway_never_sent_cannot_be_reported(state: State, outcome: Outcome) -> None:
+    """It was refused, or still awaits its evidence."""
+    verdict = judge(replace(STANDING, state=state), a_report(outcome))
     assert verdict is Verdict.NOT_SENT
