@@ -19,6 +19,7 @@ import structlog
 
 from evidence.clock import Clock
 from evidence.commands import Command, Ledger, Query
+from leadgate.waits import happens
 
 log = structlog.get_logger("evidence.jobs")
 
@@ -192,7 +193,7 @@ class Runner:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._news.clear()
-                await self._wait(await self._take(group))
+                await happens(self._news, await self._take(group))
 
     async def _take(self, group: asyncio.TaskGroup) -> float:
         """Starts what is due and there is room for; how long to wait for more."""
@@ -211,12 +212,6 @@ class Runner:
         if taken.next_due_ms is None or not self._free:
             return _POLL_SECONDS
         return min(_POLL_SECONDS, (taken.next_due_ms - self._clock()) / 1000)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._news.wait(), max(seconds, 0.001))
-        except TimeoutError:
-            return
 
     async def _run(self, job: Job) -> None:
         try:

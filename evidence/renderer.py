@@ -226,7 +226,8 @@ class _Child:
         """Ends it with its browser, by force if need be; its folder goes with it."""
         self._stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), _END_SECONDS)
+            async with asyncio.timeout(_END_SECONDS):
+                await self._process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,6 +19,7 @@ from evidence.blobs import Blobs
 from evidence.clock import Clock
 from evidence.commands import Command, Query
 from evidence.jobs import Job, JobLedger, Plan
+from leadgate.waits import happens
 
 log = structlog.get_logger("evidence.retention")
 
@@ -113,8 +114,7 @@ class Retention:
         while True:
             released.clear()
             seconds = await self._swept()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(released.wait(), seconds)
+            await happens(released, seconds)
 
     async def _swept(self) -> float:
         """Sweeps once; how long to wait before the next time."""

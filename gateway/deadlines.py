@@ -11,6 +11,7 @@ import structlog
 
 from gateway.bell import HOLDS, Bell
 from gateway.errors import StoppingError
+from leadgate.waits import happens
 
 _LONGEST_WAIT_SECONDS = 3600.0
 _PAUSE_SECONDS = 5.0
@@ -79,8 +80,7 @@ class Deadlines:
         if left <= 0:
             log.info("evidence did not come", deliveries=await self._holds.expire())
             return
-        with suppress(TimeoutError):
-            await asyncio.wait_for(rung.wait(), min(left, _LONGEST_WAIT_SECONDS))
+        await happens(rung, min(left, _LONGEST_WAIT_SECONDS))
 
     def _left(self, deadline: int) -> float:
         return (deadline - self._holds.now()) / 1_000_000

@@ -23,6 +23,7 @@ from gateway.errors import StoppingError
 from gateway.market import Buyer, Market, Transport
 from gateway.outlet import AwayError, Channel, Outlet, OutletError, RefusedError, Sending
 from gateway.record import UNPUBLISHABLE, Record, topic_record
+from leadgate.waits import happens
 
 CHUNK: Final = 500
 """Most deliveries in one chunk: one is built while another is sent and a third marked."""
@@ -276,17 +277,10 @@ class Lane:
     async def _pause(self) -> None:
         """Waits before the next try: longer each time, and cut short by the stop."""
         longest = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2 ** min(self._failures, 10))
-        await _wait(self._stop, longest * random.uniform(0.5, 1))  # no secret
+        await happens(self._stop, longest * random.uniform(0.5, 1))  # no secret
 
     async def _until(self, time: int | None, wake: asyncio.Event) -> None:
         """Waits for a ring, or for a time in microseconds."""
         now = self._outbox.now()
         seconds = _LONGEST_WAIT_SECONDS if time is None else (time - now) / 1_000_000
-        await _wait(wake, min(seconds, _LONGEST_WAIT_SECONDS))
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), max(0, seconds))
-    except TimeoutError:
-        return
+        await happens(wake, min(seconds, _LONGEST_WAIT_SECONDS))

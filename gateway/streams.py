@@ -17,6 +17,7 @@ from gateway.errors import PreconditionError, StoppingError
 from gateway.market import Buyer, Market, Transport
 from gateway.record import UNPUBLISHABLE, lead_record
 from leadgate.v1.delivery_pb2 import LeadRecord
+from leadgate.waits import happens
 
 RENEWAL: Final = timedelta(seconds=20)
 """How often a stream says that it lives: three times within the length of a lease."""
@@ -162,7 +163,4 @@ class Streams:
         """Waits for a ring, or for a time in microseconds."""
         now = self._leases.now()
         seconds = _LONGEST_WAIT_SECONDS if time is None else (time - now) / 1_000_000
-        try:
-            await asyncio.wait_for(wake.wait(), max(0, min(seconds, _LONGEST_WAIT_SECONDS)))
-        except TimeoutError:
-            return
+        await happens(wake, min(seconds, _LONGEST_WAIT_SECONDS))

@@ -64,9 +64,7 @@ def _revoke_key(tx: Transaction, revoke: RevokeKey) -> None:
     if tx.connection.scalar(select(api_keys.c.org).where(this)) is None:
         raise NotFound
     good = or_(api_keys.c.revoke_ms.is_(None), api_keys.c.revoke_ms > tx.now_ms)
-    tx.connection.execute(
-        update(api_keys).where(this, good).values(revoke_ms=tx.now_ms)
-    )
+    tx.connection.execute(update(api_keys).where(this, good).values(revoke_ms=tx.now_ms))
 
 
 WRITERS: Mapping[type, Callable[[Transaction, Any], Any]] = {
