@@ -75,11 +75,6 @@ class GroupCommit(Generic[Item, Result]):
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    @property
-    def queued(self) -> int:
-        """Items that wait for a batch."""
-        return len(self._waiting)
-
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Queues one item; the future ends when its batch has been committed.
 

@@ -100,11 +100,6 @@ class SqlLedger:
         """The market as last committed."""
         return self._market
 
-    @property
-    def queued(self) -> int:
-        """Operations that wait for a commit."""
-        return self._commits.queued
-
     def now(self) -> int:
         """Now in microseconds, by the ledger's clock, which never runs backwards.
 
